@@ -1,0 +1,133 @@
+"""create_drr_graph: begin, then think → score → decide until the policy or a limit ends it."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from langchain_core.language_models import BaseChatModel
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from drr_agent.batching import Batcher
+from drr_agent.budget import Budget
+from drr_agent.dm.protocol import DiscriminativeModel, Score, ScoreRequest
+from drr_agent.errors import ConfigError, DMError
+from drr_agent.feedback import Feedback, get_feedback
+from drr_agent.nodes import Begin, Decide, ScoreNode, Think
+from drr_agent.nodes.decide import RunIdentity
+from drr_agent.parsing import Parser, get_parser
+from drr_agent.policy import ConsensusPolicy, Policy
+from drr_agent.prompts import Prompts
+from drr_agent.reasoners.resolve import describe_reasoner
+from drr_agent.runs import RunLog
+from drr_agent.signals import DEFAULT_SIGNALS, Signal
+from drr_agent.state import DRRInput, DRROutput, DRRState
+
+DRRGraph = CompiledStateGraph[DRRState, None, DRRInput, DRROutput]
+
+_DM_FAILURES: tuple[type[Exception], ...] = (DMError, RuntimeError, OSError)
+"""How a DM breaks: ours, torch's (a CUDA error is a RuntimeError) and the system's (a time-out is an OSError)."""
+
+
+def create_drr_graph(
+    reasoner: BaseChatModel,
+    dm: DiscriminativeModel | None,
+    *,
+    policy: Policy | None = None,
+    max_turns: int = 4,
+    budget: Budget | None = None,
+    feedback: str | Feedback = "fresh",
+    parser: str | Parser = "answer",
+    prompts: Prompts | None = None,
+    signals: Mapping[str, Signal] = DEFAULT_SIGNALS,
+    run_log: RunLog | None = None,
+    checkpointer: BaseCheckpointSaver[Any] | bool | None = None,
+    on_dm_failure: Literal["continue", "raise"] = "continue",
+    reasoner_failures: tuple[type[Exception], ...] | None = None,
+    max_batch: int = 64,
+    name: str = "drr",
+) -> DRRGraph:
+    """Build the loop as a compiled graph, to run alone or as a node of another graph.
+
+    Input is `{"messages": […]}`: the last human message is the question, what stands before it its context. Output is
+    `{"messages", "drr"}`: the chosen reply alone added to the messages, and the whole `Run`.
+
+    Args:
+        reasoner: any chat model; called once a turn.
+        dm: judges each attempt; `None` leaves attempts unscored, for policies that need no scores.
+        policy: when to accept and which answer stands; the default is `ConsensusPolicy`, with the weights and the
+            threshold that calibration stored in the DM, where it did.
+        max_turns: the most think calls a run makes.
+        budget: further limits; the default `Budget()` is on and generous.
+        feedback: what the Reasoner is told after a rejection: `fresh`, `history`, `contrast`, or your own.
+        parser: how the answer is read: `answer`, `number`, `choice`, `message`, `structured`, or your own.
+        prompts: the wording of every turn.
+        signals: named functions of an attempt; must be those the DM was trained with.
+        run_log: where each run is written.
+        checkpointer: as for `StateGraph.compile`.
+        on_dm_failure: `continue` leaves the attempt unscored and lets the policy decide; `raise` ends the run.
+        reasoner_failures: errors that cost a turn and stand in its attempt; others end the run. The default is
+            time-outs, connection errors, rate limits and server errors.
+        max_batch: the most attempts of concurrent runs that share one DM batch.
+        name: the graph's name in traces.
+
+    Raises:
+        ConfigError: a setting that cannot work.
+    """
+    if isinstance(max_turns, bool) or not isinstance(max_turns, int) or max_turns < 1:
+        raise ConfigError(f"`max_turns` must be a whole number of at least 1, got {max_turns!r}")
+    if dm is not None and not isinstance(dm, DiscriminativeModel):
+        raise ConfigError(f"`dm` must have `digest` and `score`, got {type(dm).__name__}; load a folder with `load_dm`")
+    prompts = Prompts() if prompts is None else prompts
+    think = Think(
+        reasoner=reasoner,
+        parser=get_parser(parser),
+        feedback=get_feedback(feedback),
+        prompts=prompts,
+        failures=transient_failures() if reasoner_failures is None else reasoner_failures,
+    )
+    batcher: Batcher[ScoreRequest, Score] | None = None if dm is None else Batcher(dm.score, max_batch=max_batch)
+    score = ScoreNode(
+        batcher=batcher,
+        signals=signals,
+        failures=_DM_FAILURES if on_dm_failure == "continue" else (),
+        run_log=run_log,
+    )
+    decide = Decide(
+        policy=default_policy(dm) if policy is None else policy,
+        max_turns=max_turns,
+        budget=Budget() if budget is None else budget,
+        identity=RunIdentity(
+            reasoner=describe_reasoner(reasoner), dm=None if dm is None else dm.digest, prompts=prompts.digest
+        ),
+        run_log=run_log,
+    )
+    return _compile(think, score, decide, checkpointer=checkpointer, name=name)
+
+
+def _compile(
+    think: Think, score: ScoreNode, decide: Decide, *, checkpointer: BaseCheckpointSaver[Any] | bool | None, name: str
+) -> DRRGraph:
+    builder = StateGraph(DRRState, input_schema=DRRInput, output_schema=DRROutput)
+    builder.add_node("begin", Begin())
+    builder.add_node("think", think.as_node())
+    builder.add_node("score", score.as_node())
+    builder.add_node("decide", decide)
+    builder.add_edge(START, "begin")
+    builder.add_edge("begin", "think")
+    builder.add_edge("think", "score")
+    builder.add_edge("score", "decide")
+    return builder.compile(checkpointer=checkpointer, name=name)
+
+
+def default_policy(dm: DiscriminativeModel | None) -> Policy:
+    """Consensus with what calibration stored in the DM: its weights, and its threshold where one was chosen."""
+    stored: ConsensusPolicy | None = getattr(dm, "consensus", None)
+    return ConsensusPolicy() if stored is None else stored
+
+
+def transient_failures() -> tuple[type[Exception], ...]:
+    """Errors of a Reasoner that another try may mend: time-outs, connections, rate limits, server errors."""
+    import openai  # a core dependency, but slow to import
+
+    return (TimeoutError, ConnectionError, openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError)

@@ -1,0 +1,8 @@
+"""The four nodes of the loop, one file each: begin, think, score, decide."""
+
+from drr_agent.nodes.begin import Begin
+from drr_agent.nodes.decide import Decide
+from drr_agent.nodes.score import ScoreNode
+from drr_agent.nodes.think import Think
+
+__all__ = ["Begin", "Decide", "ScoreNode", "Think"]

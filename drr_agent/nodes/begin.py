@@ -1,0 +1,70 @@
+"""Begin: find the question, and clear what the thread remembers of the one before it."""
+
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypedDict
+
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+
+from drr_agent.errors import ConfigError
+from drr_agent.state import Assignment, Attempt, Draft, DRRState, RunStart
+
+
+class BeginUpdate(TypedDict):
+    """What `begin` writes: every working channel, since all of them survive on a thread."""
+
+    drr_start: RunStart
+    drr_assignment: None
+    drr_draft: Draft | None
+    drr_attempts: list[Attempt]
+    drr_replies: list[AIMessage | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begin:
+    """Starts a run on the last human message; what stands before it is its context."""
+
+    def __call__(self, state: DRRState) -> BeginUpdate:
+        """Reset the working channels.
+
+        Raises:
+            ConfigError: there is no human message to answer.
+        """
+        messages = state["messages"]
+        place = _last_human(messages)
+        assignment: Assignment = state.get("drr_assignment") or {}
+        prior = list(assignment.get("prior", []))
+        now = time.time()
+        start: RunStart = {
+            "run_id": uuid.uuid4().hex,
+            "started_at": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
+            "clock": now,
+            "question": str(messages[place].text),
+            "context": _render(messages[:place]),
+            "question_message": messages[place],
+            "context_messages": list(messages[:place]),
+            "assignment": assignment,
+        }
+        return {
+            "drr_start": start,
+            "drr_assignment": None,
+            "drr_draft": None,
+            "drr_attempts": prior,
+            "drr_replies": [None] * len(prior),
+        }
+
+
+def _last_human(messages: Sequence[AnyMessage]) -> int:
+    for index in range(len(messages) - 1, -1, -1):
+        if isinstance(messages[index], HumanMessage):
+            return index
+    found = ", ".join(message.type for message in messages) or "none"
+    raise ConfigError(f"`messages` must hold a human message, the question; got {found}")
+
+
+def _render(messages: Sequence[AnyMessage]) -> str:
+    """The conversation as the DM reads it."""
+    return "\n".join(f"{message.type}: {message.text}" for message in messages)

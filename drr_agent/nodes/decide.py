@@ -1,0 +1,114 @@
+"""Decide: ask the policy, then think again or end with the chosen answer."""
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+from langchain_core.messages import AIMessage
+from langgraph.config import get_stream_writer
+from langgraph.types import Command
+
+from drr_agent.budget import Budget
+from drr_agent.policy import Decision, Policy, settle
+from drr_agent.runs import RunLog
+from drr_agent.state import RUN_SCHEMA, Attempt, DRRState, Run, StopReason, Usage, add_usage
+
+_STOP_REASONS: dict[str, StopReason] = {"accept": "accepted", "stop": "no_progress", "review": "review"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunIdentity:
+    """What produced a run, for its record."""
+
+    reasoner: str
+    dm: str | None
+    prompts: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decide:
+    """Applies the policy, then the limits. The answer is the best-supported one, not the last."""
+
+    policy: Policy
+    max_turns: int
+    budget: Budget
+    identity: RunIdentity
+    run_log: RunLog | None
+
+    def __call__(self, state: DRRState) -> Command[Literal["think", "__end__"]]:
+        """Route to `think`, or write the run and end."""
+        attempts = state["drr_attempts"]
+        usage = add_usage(attempt["usage"] for attempt in attempts)
+        seconds = max(0.0, time.time() - state["drr_start"]["clock"])
+        decision = self.policy.decide(attempts)
+        reason = self._stop_reason(decision, attempts, usage, seconds)
+        judged = _with_verdict(attempts, "accept" if decision.outcome == "accept" else "reject")
+        get_stream_writer()(
+            {"type": "drr.decide", "turn": len(attempts), "confidence": decision.confidence, "stop_reason": reason}
+        )
+        if reason is None:
+            return Command(goto="think", update={"drr_attempts": judged})
+        run = self._run(state, judged, settle(self.policy, decision), reason, usage, seconds)
+        if self.run_log is not None:
+            self.run_log.append(run)
+        return Command(goto="__end__", update={"drr_attempts": judged, "drr": run, "messages": _chosen(state, run)})
+
+    def _stop_reason(
+        self, decision: Decision, attempts: list[Attempt], usage: Usage, seconds: float
+    ) -> StopReason | None:
+        """Why the run ends here, or `None` to think again."""
+        if decision.outcome != "continue":
+            return _STOP_REASONS[decision.outcome]
+        exhausted = self.budget.exhausted(usage, seconds)
+        if len(attempts) < self.max_turns and not exhausted:
+            return None
+        if all(attempt["error"] is not None for attempt in attempts):
+            return "error"
+        return "budget" if exhausted and len(attempts) < self.max_turns else "max_turns"
+
+    def _run(
+        self,
+        state: DRRState,
+        attempts: list[Attempt],
+        decision: Decision,
+        reason: StopReason,
+        usage: Usage,
+        seconds: float,
+    ) -> Run:
+        start = state["drr_start"]
+        assignment = start["assignment"]
+        return {
+            "schema": RUN_SCHEMA,
+            "run_id": start["run_id"],
+            "started_at": start["started_at"],
+            "question": start["question"],
+            "context": start["context"],
+            "answer": None if decision.choice is None else attempts[decision.choice]["answer"],
+            "score": decision.confidence,
+            "accepted": reason == "accepted",
+            "stop_reason": reason,
+            "choice": decision.choice,
+            "attempts": attempts,
+            "usage": usage,
+            "seconds": round(seconds, 4),
+            "reasoner": self.identity.reasoner,
+            "dm": self.identity.dm,
+            "prompts": self.identity.prompts,
+            "policy": repr(self.policy),
+            "origin": assignment.get("origin", "live"),
+            "sample_id": assignment.get("sample_id"),
+            "target": assignment.get("target"),
+            "draw": assignment.get("draw"),
+        }
+
+
+def _with_verdict(attempts: list[Attempt], verdict: Literal["accept", "reject"]) -> list[Attempt]:
+    return [*attempts[:-1], {**attempts[-1], "verdict": verdict}]
+
+
+def _chosen(state: DRRState, run: Run) -> list[AIMessage]:
+    """The chosen reply as the Reasoner sent it; a prior attempt's message is gone, so its text stands in."""
+    if run["choice"] is None:
+        return []
+    reply = state["drr_replies"][run["choice"]]
+    return [reply if reply is not None else AIMessage(str(run["answer"]))]

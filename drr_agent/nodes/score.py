@@ -1,0 +1,123 @@
+"""Score: the draft to the DM, draft and score to an attempt."""
+
+import asyncio
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypedDict
+
+from langchain_core.runnables import Runnable, RunnableLambda
+from langgraph.config import get_stream_writer
+
+from drr_agent.batching import Batcher
+from drr_agent.dm.protocol import Score, ScoreRequest
+from drr_agent.errors import DMError
+from drr_agent.runs import RunLog
+from drr_agent.signals import Signal, SignalInput, compute_signals
+from drr_agent.state import Attempt, Draft, DRRState, add_usage
+
+
+class ScoreUpdate(TypedDict):
+    """What `score` writes."""
+
+    drr_draft: None
+    drr_attempts: list[Attempt]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreNode:
+    """Scores one draft. Concurrent runs share the DM's batches, and the event loop never waits for it."""
+
+    batcher: Batcher[ScoreRequest, Score] | None
+    """The DM behind a batcher; `None` scores nothing."""
+    signals: Mapping[str, Signal]
+    failures: tuple[type[Exception], ...]
+    """Errors of the DM that leave an attempt unscored instead of ending the run."""
+    run_log: RunLog | None
+
+    def as_node(self) -> Runnable[DRRState, ScoreUpdate]:
+        """The node, for `invoke` and `ainvoke` alike."""
+
+        def score(state: DRRState) -> ScoreUpdate:
+            attempt, request = self._prepare(state)
+            if request is None or self.batcher is None:
+                return self._record(state, attempt)
+            try:
+                scored = _checked(self.batcher.submit(request).result())
+            except self.failures as error:
+                return self._record(state, _unscored(attempt, error))
+            return self._record(state, _scored(attempt, scored))
+
+        async def ascore(state: DRRState) -> ScoreUpdate:
+            attempt, request = self._prepare(state)
+            if request is None or self.batcher is None:
+                return await asyncio.to_thread(self._record, state, attempt)
+            try:
+                scored = _checked(await asyncio.wrap_future(self.batcher.submit(request)))
+            except self.failures as error:
+                return await asyncio.to_thread(self._record, state, _unscored(attempt, error))
+            return await asyncio.to_thread(self._record, state, _scored(attempt, scored))
+
+        return RunnableLambda(score, ascore, name="score")
+
+    def _prepare(self, state: DRRState) -> tuple[Attempt, ScoreRequest | None]:
+        """The attempt without its score, and what to ask the DM; nothing for a draft without an answer."""
+        start, draft, attempts = state["drr_start"], state["drr_draft"], state["drr_attempts"]
+        if draft is None:
+            raise RuntimeError("`score` ran before `think`: the graph's edges were changed")
+        given = SignalInput(question=start["question"], draft=draft, attempts=attempts)
+        attempt = _as_attempt(draft, turn=len(attempts) + 1, signals=compute_signals(self.signals, given))
+        if draft["answer"] is None:
+            return attempt, None
+        request = ScoreRequest(
+            question=start["question"],
+            rationale=draft["rationale"],
+            answer=draft["answer"],
+            context=start["context"],
+            signals=attempt["signals"],
+        )
+        return attempt, request
+
+    def _record(self, state: DRRState, attempt: Attempt) -> ScoreUpdate:
+        if self.run_log is not None:
+            start = state["drr_start"]
+            self.run_log.journal_attempt(
+                {
+                    "run_id": start["run_id"],
+                    "question": start["question"],
+                    "assignment": {**start["assignment"], "prior": []},
+                    "attempt": attempt,
+                }
+            )
+        shown = {key: attempt[key] for key in ("turn", "answer", "score", "error", "score_error")}
+        get_stream_writer()({"type": "drr.score", **shown})
+        return {"drr_draft": None, "drr_attempts": [*state["drr_attempts"], attempt]}
+
+
+def _as_attempt(draft: Draft, *, turn: int, signals: dict[str, float | None]) -> Attempt:
+    return {
+        **draft,
+        "turn": turn,
+        "signals": signals,
+        "logit": None,
+        "score": None,
+        "score_error": None,
+        "verdict": None,
+    }
+
+
+def _checked(score: Score) -> Score:
+    """A DM's score, if it is a probability."""
+    if not (math.isfinite(score.score) and 0.0 <= score.score <= 1.0):
+        raise DMError(f"a DM must give a probability in [0, 1], got {score.score!r}; check its weights and calibration")
+    return score
+
+
+def _scored(attempt: Attempt, score: Score) -> Attempt:
+    usage = attempt["usage"] if score.usage is None else add_usage([attempt["usage"], score.usage])
+    logit = None if score.logit is None else float(score.logit)
+    return {**attempt, "score": float(score.score), "logit": logit, "usage": usage}
+
+
+def _unscored(attempt: Attempt, error: Exception) -> Attempt:
+    return {**attempt, "score_error": f"{type(error).__name__}: {error}"}

@@ -1,0 +1,219 @@
+"""Pure rules: after each attempt, accept, go on, stop or ask for a review; and which answer stands.
+
+A policy sees the attempts so far and nothing else, so the graph, the replay of logs and the search for a threshold
+call the same code. Cut-offs are inclusive, and a missing score is never treated as a number.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
+
+from drr_agent.errors import ConfigError
+from drr_agent.grading import AUTO, Grader
+from drr_agent.state import Attempt
+
+Outcome = Literal["accept", "continue", "stop", "review"]
+
+
+class Decision(NamedTuple):
+    """What a policy says after an attempt."""
+
+    outcome: Outcome
+    choice: int | None
+    """Index of the attempt whose answer is best supported so far; `None` while there is no answer."""
+    confidence: float | None
+    """P(the chosen answer is right), where the policy can tell."""
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Decides after each attempt. Frozen: the same attempts always give the same decision."""
+
+    @property
+    def abstain_below(self) -> float:
+        """When turns or budget end, an answer with less confidence than this is withheld; 0 never abstains."""
+        ...
+
+    def decide(self, attempts: Sequence[Attempt]) -> Decision:
+        """Judge the attempts so far; the last one is new."""
+        ...
+
+
+def settle(policy: Policy, decision: Decision) -> Decision:
+    """The decision once nothing more may be tried: the best-supported answer, or an abstention."""
+    unsure = decision.confidence is None or decision.confidence < policy.abstain_below
+    withhold = decision.outcome != "accept" and policy.abstain_below > 0 and unsure
+    return decision._replace(choice=None) if withhold else decision
+
+
+class Played(NamedTuple):
+    """What a policy does with logged attempts."""
+
+    decision: Decision
+    turns: int
+    """How many of the attempts it would have asked for."""
+
+
+def play(policy: Policy, attempts: Sequence[Attempt], *, max_turns: int) -> Played:
+    """The loop without a Reasoner: the policy over attempts already made, in their order."""
+    available = min(max_turns, len(attempts))
+    for turns in range(1, available + 1):
+        decision = policy.decide(attempts[:turns])
+        if decision.outcome != "continue" or turns == available:
+            return Played(settle(policy, decision), turns)
+    raise ConfigError("`attempts` must hold at least one attempt, got none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThresholdPolicy:
+    """The paper's rule: accept the first attempt whose score reaches the threshold (inclusive)."""
+
+    threshold: float = 0.5
+    abstain_below: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        _require_probabilities(threshold=self.threshold, abstain_below=self.abstain_below)
+
+    def decide(self, attempts: Sequence[Attempt]) -> Decision:
+        """Accept the newest attempt by its score; otherwise the highest score stands, the later one of equals."""
+        newest = attempts[-1]["score"]
+        if newest is not None and newest >= self.threshold:
+            return Decision("accept", len(attempts) - 1, newest)
+        return _best_scored(attempts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestScorePolicy:
+    """Best-of-n: never stops early, and the highest score stands."""
+
+    abstain_below: float = 0.0
+
+    def decide(self, attempts: Sequence[Attempt]) -> Decision:
+        """Go on; the highest score stands."""
+        return _best_scored(attempts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MajorityPolicy:
+    """Self-consistency; with `confidence`, its adaptive form, which stops once the lead is safe.
+
+    The adaptive rule is Beta stopping (Aggarwal et al. 2023, arXiv 2305.11860): with v1 and v2 votes for the two most
+    frequent answers, stop when P(p1 > p2) = P(Beta(v1 + 1, v2 + 1) > 1/2) reaches the confidence.
+    """
+
+    confidence: float | None = None
+    grader: Grader = AUTO
+    abstain_below: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        _require_probabilities(confidence=self.confidence, abstain_below=self.abstain_below)
+
+    def decide(self, attempts: Sequence[Attempt]) -> Decision:
+        """The most frequent answer stands, the earliest of equals, with its lead's Beta probability."""
+        groups = _answer_groups(attempts, self.grader)
+        if not groups:
+            return Decision("continue", None, None)
+        ranked = sorted(groups, key=len, reverse=True)
+        rival = len(ranked[1]) if len(ranked) > 1 else 0
+        lead = beta_lead(len(ranked[0]), rival)
+        accepted = self.confidence is not None and lead >= self.confidence
+        return Decision("accept" if accepted else "continue", ranked[0][0], lead)
+
+
+def beta_lead(votes: int, rival_votes: int) -> float:
+    """P(Beta(votes + 1, rival_votes + 1) > 1/2), exact for whole votes by the binomial form of the Beta integral."""
+    draws = votes + rival_votes + 1
+    return sum(math.comb(draws, k) for k in range(votes + 1)) / float(2**draws)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsensusWeights:
+    """How scores and agreement add up; `drr_agent.training.fit_consensus` learns them from logs.
+
+    An answer's support is `score` times the sum of its attempts' score logits, plus `agreement` for each attempt after
+    the first that gives it. "None of these" has the support `none` plus `none_per_attempt` for each attempt after the
+    first. The softmax over the answers and "none of these" gives the probabilities, so one lone attempt under the
+    defaults keeps its own score.
+    """
+
+    score: float = 1.0
+    agreement: float = 1.0
+    none: float = 0.0
+    none_per_attempt: float = 0.0
+
+    def as_dict(self) -> dict[str, float]:
+        """The weights as JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsensusPolicy:
+    """Accepts an answer once its probability, from its attempts' scores and their agreement, reaches the threshold."""
+
+    threshold: float = 0.8
+    weights: ConsensusWeights = field(default_factory=ConsensusWeights)
+    grader: Grader = AUTO
+    abstain_below: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        _require_probabilities(threshold=self.threshold, abstain_below=self.abstain_below)
+
+    def decide(self, attempts: Sequence[Attempt]) -> Decision:
+        """Accept the best-supported answer by its probability; its best-scored attempt stands for it."""
+        groups = _answer_groups(attempts, self.grader)
+        if not groups:
+            return Decision("continue", None, None)
+        probabilities = consensus_probabilities([[score_logit(attempts[i]) for i in g] for g in groups], self.weights)
+        best = max(range(len(groups)), key=lambda group: probabilities[group])
+        choice = max(groups[best], key=lambda i: score_logit(attempts[i]))
+        confidence = probabilities[best]
+        return Decision("accept" if confidence >= self.threshold else "continue", choice, confidence)
+
+
+def consensus_probabilities(groups: Sequence[Sequence[float]], weights: ConsensusWeights) -> list[float]:
+    """P(right) of each distinct answer, from the score logits of the attempts that gave it."""
+    attempts = sum(len(group) for group in groups)
+    supports = [weights.score * sum(group) + weights.agreement * (len(group) - 1) for group in groups]
+    supports.append(weights.none + weights.none_per_attempt * (attempts - 1))
+    peak = max(supports)
+    masses = [math.exp(support - peak) for support in supports]
+    return [mass / sum(masses) for mass in masses[:-1]]
+
+
+def score_logit(attempt: Attempt) -> float:
+    """The log odds of the score; an unscored attempt only counts by its agreement."""
+    score = attempt["score"]
+    if score is None:
+        return 0.0
+    score = min(max(score, 1e-6), 1 - 1e-6)
+    return math.log(score / (1 - score))
+
+
+def _answer_groups(attempts: Sequence[Attempt], grader: Grader) -> list[list[int]]:
+    """Indices of the attempts that agree, in order of first appearance; attempts without an answer are left out."""
+    groups: defaultdict[int, list[int]] = defaultdict(list)
+    for index, group in enumerate(grader.group([attempt["answer"] for attempt in attempts])):
+        if group is not None:
+            groups[group].append(index)
+    return list(groups.values())
+
+
+def _best_scored(attempts: Sequence[Attempt]) -> Decision:
+    """Go on, with the highest score standing; without any score, the first answer."""
+    scored = [(attempt["score"], index) for index, attempt in enumerate(attempts) if attempt["score"] is not None]
+    if scored:
+        score, index = max(scored)
+        return Decision("continue", index, score)
+    first = next((index for index, attempt in enumerate(attempts) if attempt["answer"] is not None), None)
+    return Decision("continue", first, None)
+
+
+def _require_probabilities(**settings: float | None) -> None:
+    for name, value in settings.items():
+        if value is not None and not 0.0 <= value <= 1.0:
+            raise ConfigError(f"`{name}` must be in [0, 1], got {value!r}")

@@ -1,0 +1,176 @@
+"""The words of a run, as plain JSON values.
+
+Everything here is a `TypedDict`: it survives any checkpointer, any log and any process. One question through the
+graph is a `Run`; each think call in it is an `Attempt`. The same `Run` is what the graph returns under `drr`, what the
+run log stores a line of, and what the training reads, so there is one shape to know.
+
+Unknown is `None`, and never zero: a reply without an answer has `answer: None`, a failed DM has `score: None`, a
+Reasoner that reports no tokens counts as an unmetered call.
+"""
+
+from collections.abc import Iterable
+from typing import Annotated, Literal, NotRequired, TypedDict
+
+from langchain_core.messages import AIMessage, AnyMessage
+from langgraph.graph.message import add_messages
+
+RUN_SCHEMA = 1
+"""Version of the `Run` shape, written into every logged run."""
+
+StopReason = Literal["accepted", "max_turns", "budget", "no_progress", "review", "error"]
+"""Why a run ended. `error`: not one think call gave a usable reply."""
+
+Verdict = Literal["accept", "reject"]
+Label = Literal["correct", "incorrect"]
+FeedbackKind = Literal["first", "fresh", "history", "contrast", "no_answer"]
+Origin = Literal["live", "distilled"]
+
+
+class Usage(TypedDict):
+    """What the Reasoner was asked and paid for."""
+
+    calls: int
+    """Reasoner calls, failed ones included."""
+    unmetered_calls: int
+    """Calls that reported no token counts; their tokens are unknown and not in the sums."""
+    input_tokens: int
+    output_tokens: int
+
+
+class Draft(TypedDict):
+    """One parsed reply of the Reasoner, not yet scored."""
+
+    rationale: str
+    answer: str | None
+    """As the Reasoner wrote it; `None` when no answer was found."""
+    truncated: bool | None
+    """Whether the reply was cut off at its token limit; `None` when the Reasoner does not say."""
+    logprobs: list[float] | None
+    """Natural-log probability of each generated token, where the Reasoner gives them."""
+    feedback: FeedbackKind
+    """How the Reasoner was asked for this draft."""
+    error: str | None
+    """Why there is no reply: the exception's type and message. A failed call, not a wrong answer."""
+    usage: Usage
+    seconds: float
+    """Wall-clock seconds of the think call."""
+
+
+class Attempt(Draft):
+    """A scored draft."""
+
+    turn: int
+    """Position among the run's think calls, from 1."""
+    signals: dict[str, float | None]
+    logit: float | None
+    """The classifier's raw output for the text, before fusion; `None` for a DM without a classifier."""
+    score: float | None
+    """Calibrated P(correct); `None` when there is nothing to score or the DM failed."""
+    score_error: str | None
+    verdict: Verdict | None
+    """`accept` on the attempt the policy accepted, `reject` on those it thought on after."""
+
+
+class Sample(TypedDict):
+    """A benchmark question and its gold answer."""
+
+    id: str
+    question: str
+    target: str
+
+
+class Assignment(TypedDict, total=False):
+    """What a caller that works through samples tells the graph about a run."""
+
+    sample_id: str
+    target: str
+    draw: int
+    """Which independent run over the same sample this is, from 0."""
+    origin: Origin
+    prior: list[Attempt]
+    """Attempts already made and paid for: the run goes on after them."""
+
+
+class Run(TypedDict):
+    """One question through the graph: the graph's `drr` output and one line of the run log."""
+
+    schema: int
+    run_id: str
+    started_at: str
+    """ISO 8601, UTC."""
+    question: str
+    context: str
+    """The conversation before the question, as text; empty when there is none."""
+    answer: str | None
+    """The chosen answer; `None` when the run abstained or failed."""
+    score: float | None
+    """The policy's P(the chosen answer is right)."""
+    accepted: bool
+    stop_reason: StopReason
+    choice: int | None
+    """Index in `attempts` of the chosen one."""
+    attempts: list[Attempt]
+    usage: Usage
+    seconds: float
+    reasoner: str
+    dm: str | None
+    """Digest of the DM that scored, `None` for a run without one."""
+    prompts: str
+    """Digest of the prompts the Reasoner was asked with."""
+    policy: str
+    origin: Origin
+    sample_id: str | None
+    target: str | None
+    draw: int | None
+
+
+class RunStart(TypedDict):
+    """What `begin` fixes for the rest of the run."""
+
+    run_id: str
+    started_at: str
+    clock: float
+    """`time.time()` at the start, for the budget in seconds."""
+    question: str
+    context: str
+    question_message: AnyMessage
+    context_messages: list[AnyMessage]
+    assignment: Assignment
+
+
+class DRRInput(TypedDict):
+    """What the graph reads: the last human message is the question, those before it are its context."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    drr_assignment: NotRequired[Assignment | None]
+
+
+class DRROutput(TypedDict):
+    """What the graph gives: the chosen reply added to the messages, and the whole run."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    drr: Run
+
+
+class DRRState(DRRInput, DRROutput):
+    """The graph's channels. All but `messages` are replaced, never appended to, and reset by `begin`."""
+
+    drr_start: RunStart
+    drr_draft: Draft | None
+    drr_attempts: list[Attempt]
+    drr_replies: list[AIMessage | None]
+    """The Reasoner's own messages, one per attempt, so that the chosen one is returned with its id."""
+
+
+NO_USAGE: Usage = {"calls": 0, "unmetered_calls": 0, "input_tokens": 0, "output_tokens": 0}
+
+
+def add_usage(usages: Iterable[Usage]) -> Usage:
+    """Sum usages; unmetered calls stay visible beside the known tokens."""
+    rows = list(usages)
+    return {
+        "calls": sum(row["calls"] for row in rows),
+        "unmetered_calls": sum(row["unmetered_calls"] for row in rows),
+        "input_tokens": sum(row["input_tokens"] for row in rows),
+        "output_tokens": sum(row["output_tokens"] for row in rows),
+    }

@@ -1,0 +1,310 @@
+"""The loop, as a table of scripts; every case runs under invoke, ainvoke, stream and astream."""
+
+import asyncio
+import time
+
+import pytest
+from fakes import FailingDM, FunctionChatModel, ScriptedChatModel, TableDM, make_attempt
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, MessagesState, StateGraph
+
+from drr_agent import (
+    Budget,
+    ConfigError,
+    ConsensusPolicy,
+    DMError,
+    RunLog,
+    ThresholdPolicy,
+    create_drr_graph,
+    read_runs,
+)
+from drr_agent.dm.protocol import Score
+
+QUESTION = {"messages": [HumanMessage("What is 2 + 2?", id="q")]}
+TABLE = {"3": 0.1, "4": 0.9, "5": 0.3}
+
+
+def reply(answer, **changes):
+    return AIMessage(f"thinking\nAnswer: {answer}", **changes)
+
+
+def run_invoke(graph, given, config=None):
+    return graph.invoke(given, config)
+
+
+def run_ainvoke(graph, given, config=None):
+    return asyncio.run(graph.ainvoke(given, config))
+
+
+def run_stream(graph, given, config=None):
+    return list(graph.stream(given, config, stream_mode="values"))[-1]
+
+
+def run_astream(graph, given, config=None):
+    async def last():
+        return [value async for value in graph.astream(given, config, stream_mode="values")][-1]
+
+    return asyncio.run(last())
+
+
+@pytest.fixture(params=[run_invoke, run_ainvoke, run_stream, run_astream], ids=["invoke", "ainvoke", "stream", "astream"])
+def run(request):
+    return request.param
+
+
+@pytest.mark.parametrize(
+    ("replies", "settings", "answer", "stop_reason", "calls"),
+    [
+        pytest.param(["4"], {}, "4", "accepted", 1, id="accepted at once"),
+        pytest.param(["5", "4"], {}, "4", "accepted", 2, id="rejected, then accepted"),
+        pytest.param(["5", "3"], {"max_turns": 2}, "5", "max_turns", 2, id="best, not last"),
+        pytest.param(["5"], {"max_turns": 1}, "5", "max_turns", 1, id="one turn"),
+        pytest.param(["5", "3"], {"max_turns": 9, "budget": Budget(max_calls=2)}, "5", "budget", 2, id="budget of calls"),
+        pytest.param(["5", "4"], {"feedback": "history"}, "4", "accepted", 2, id="history"),
+        pytest.param(["5", "4"], {"feedback": "contrast"}, "4", "accepted", 2, id="contrast"),
+    ],
+)
+def test_loop(run, replies, settings, answer, stop_reason, calls):
+    reasoner = ScriptedChatModel(replies=[reply(text) for text in replies])
+    graph = create_drr_graph(reasoner, TableDM(TABLE), policy=ThresholdPolicy(threshold=0.8), **settings)
+    out = run(graph, QUESTION)
+    trace = out["drr"]
+    assert (trace["answer"], trace["stop_reason"], len(reasoner.asked)) == (answer, stop_reason, calls)
+    assert trace["accepted"] == (stop_reason == "accepted")
+    assert [attempt["answer"] for attempt in trace["attempts"]] == replies
+    assert [message.type for message in out["messages"]] == ["human", "ai"], "the chosen answer alone is added"
+    assert out["messages"][-1].content == f"thinking\nAnswer: {answer}"
+
+
+def test_the_chosen_message_keeps_its_id(run):
+    reasoner = ScriptedChatModel(replies=[reply("5", id="first"), reply("3", id="second")])
+    graph = create_drr_graph(reasoner, TableDM(TABLE), policy=ThresholdPolicy(threshold=0.8), max_turns=2)
+    assert run(graph, QUESTION)["messages"][-1].id == "first"
+
+
+def test_abstains_when_told_to(run):
+    graph = create_drr_graph(
+        ScriptedChatModel(replies=[reply("5")]),
+        TableDM(TABLE),
+        policy=ThresholdPolicy(threshold=0.8, abstain_below=0.5),
+        max_turns=1,
+    )
+    out = run(graph, QUESTION)
+    assert (out["drr"]["answer"], out["drr"]["choice"], len(out["messages"])) == (None, None, 1)
+
+
+def test_a_second_question_on_a_thread_starts_fresh(run):
+    reasoner = ScriptedChatModel(replies=[reply("4"), reply("3"), reply("4")])
+    graph = create_drr_graph(
+        reasoner, TableDM(TABLE), policy=ThresholdPolicy(threshold=0.8), checkpointer=InMemorySaver()
+    )
+    config = {"configurable": {"thread_id": "t"}}
+    run(graph, QUESTION, config)
+    out = run(graph, {"messages": [HumanMessage("And 1 + 3?")]}, config)
+    assert [attempt["turn"] for attempt in out["drr"]["attempts"]] == [1, 2]
+    assert out["drr"]["question"] == "And 1 + 3?"
+    assert "What is 2 + 2?" in out["drr"]["context"]
+    assert len(out["messages"]) == 4
+
+
+def test_context_is_passed_on(run):
+    reasoner = ScriptedChatModel(replies=[reply("4")])
+    graph = create_drr_graph(reasoner, None, max_turns=1)
+    messages = [SystemMessage("be brief"), HumanMessage("hi"), AIMessage("hello"), HumanMessage("2 + 2?")]
+    run(graph, {"messages": messages, "drr_assignment": None})
+    assert [message.type for message in reasoner.asked[0]] == ["system", "human", "ai", "human"]
+    assert reasoner.asked[0][-1].text.startswith("2 + 2?\n\nThink step by step.")
+
+
+def test_history_feedback_says_it_was_wrong():
+    reasoner = ScriptedChatModel(replies=[reply("5"), reply("3"), reply("4")])
+    create_drr_graph(reasoner, TableDM(TABLE), policy=ThresholdPolicy(threshold=0.8), feedback="history").invoke(QUESTION)
+    third = reasoner.asked[2]
+    assert [message.type for message in third] == ["human", "ai", "human", "ai", "human"]
+    assert third[1].text == "thinking\nAnswer: 5"
+    assert third[2].text.startswith("That answer is wrong.")
+
+
+def test_contrast_feedback_names_the_rejected_answers():
+    reasoner = ScriptedChatModel(replies=[reply("5"), reply("3"), reply("4")])
+    create_drr_graph(reasoner, TableDM(TABLE), policy=ThresholdPolicy(threshold=0.8), feedback="contrast").invoke(
+        QUESTION
+    )
+    assert len(reasoner.asked[2]) == 1
+    assert "tried and rejected: 5, 3." in reasoner.asked[2][0].text
+
+
+@pytest.mark.parametrize("feedback", ["fresh", "history", "contrast"])
+def test_a_reply_without_an_answer_costs_a_turn_and_is_told_so(feedback):
+    reasoner = ScriptedChatModel(replies=["I wonder.", reply("4")])
+    dm = TableDM(TABLE)
+    graph = create_drr_graph(reasoner, dm, policy=ThresholdPolicy(threshold=0.8), feedback=feedback)
+    trace = graph.invoke(QUESTION)["drr"]
+    assert [attempt["feedback"] for attempt in trace["attempts"]] == ["first", "no_answer"]
+    assert [attempt["score"] for attempt in trace["attempts"]] == [None, 0.9], "a failed draft is not scored"
+    assert len(dm.requests) == 1
+    assert reasoner.asked[1][-1].text.startswith("No answer was found in that reply.")
+
+
+@pytest.mark.parametrize(
+    ("replies", "answer", "stop_reason"),
+    [
+        pytest.param([TimeoutError("30 s"), reply("4")], "4", "accepted", id="a time-out costs a turn"),
+        pytest.param(["", ""], None, "max_turns", id="empty replies are no answers"),
+        pytest.param([TimeoutError("a"), ConnectionError("b")], None, "error", id="nothing but failures"),
+    ],
+)
+def test_a_failing_reasoner_is_a_typed_outcome(run, replies, answer, stop_reason):
+    graph = create_drr_graph(
+        ScriptedChatModel(replies=replies), TableDM(TABLE), policy=ThresholdPolicy(threshold=0.8), max_turns=2
+    )
+    trace = run(graph, QUESTION)["drr"]
+    assert (trace["answer"], trace["stop_reason"], trace["usage"]["calls"]) == (answer, stop_reason, 2)
+    for attempt, given in zip(trace["attempts"], replies, strict=True):
+        expected = f"{type(given).__name__}: {given}" if isinstance(given, Exception) else None
+        assert attempt["error"] == expected
+
+
+def test_an_unexpected_error_of_the_reasoner_ends_the_run():
+    graph = create_drr_graph(ScriptedChatModel(replies=[KeyError("bug")]), None)
+    with pytest.raises(KeyError, match="bug"):
+        graph.invoke(QUESTION)
+
+
+class NaNDM:
+    digest = "nan000000000"
+
+    def score(self, requests):
+        return [Score(float("nan")) for _ in requests]
+
+
+@pytest.mark.parametrize(
+    ("dm", "message"),
+    [
+        pytest.param(FailingDM(RuntimeError("CUDA error")), "RuntimeError: CUDA error", id="dead"),
+        pytest.param(NaNDM(), "DMError: a DM must give a probability in [0, 1], got nan", id="NaN"),
+    ],
+)
+def test_a_failing_dm_gives_no_score(run, dm, message):
+    reasoner = ScriptedChatModel(replies=[reply("4"), reply("4")])
+    trace = run(create_drr_graph(reasoner, dm, policy=ThresholdPolicy(threshold=0.0), max_turns=2), QUESTION)["drr"]
+    assert [attempt["score"] for attempt in trace["attempts"]] == [None, None]
+    assert trace["attempts"][0]["score_error"].startswith(message)
+    assert (trace["answer"], trace["stop_reason"]) == ("4", "max_turns"), "never accepted without a score"
+
+
+def test_a_failing_dm_can_end_the_run(run):
+    graph = create_drr_graph(ScriptedChatModel(replies=[reply("4")]), NaNDM(), on_dm_failure="raise")
+    with pytest.raises(DMError, match="got nan"):
+        run(graph, QUESTION)
+
+
+def test_sync_and_async_give_the_same_run():
+    def once(call):
+        reasoner = ScriptedChatModel(replies=[reply("5"), reply("3"), reply("5")])
+        graph = create_drr_graph(reasoner, TableDM(TABLE), policy=ConsensusPolicy(threshold=0.95), max_turns=3)
+        trace = call(graph, QUESTION)["drr"]
+        for key in ("run_id", "started_at", "seconds"):
+            trace.pop(key)
+        for attempt in trace["attempts"]:
+            attempt.pop("seconds")
+        return trace
+
+    traces = [once(call) for call in (run_invoke, run_ainvoke, run_stream, run_astream)]
+    assert all(trace == traces[0] for trace in traces)
+
+
+def test_prior_attempts_are_kept_and_not_asked_again(run):
+    prior = [make_attempt("5", 0.3, turn=1), make_attempt("3", 0.1, turn=2)]
+    reasoner = ScriptedChatModel(replies=[reply("4")])
+    graph = create_drr_graph(reasoner, TableDM(TABLE), policy=ThresholdPolicy(threshold=0.8), max_turns=3)
+    given = {**QUESTION, "drr_assignment": {"prior": prior, "sample_id": "s1", "target": "4", "origin": "distilled"}}
+    trace = run(graph, given)["drr"]
+    assert [attempt["turn"] for attempt in trace["attempts"]] == [1, 2, 3]
+    assert (trace["sample_id"], trace["target"], trace["origin"]) == ("s1", "4", "distilled")
+    assert len(reasoner.asked) == 1
+
+
+def test_the_run_is_logged_as_it_is_returned(run, tmp_path):
+    log = RunLog(path=tmp_path / "deep" / "runs.jsonl")
+    graph = create_drr_graph(ScriptedChatModel(replies=[reply("4")]), TableDM(TABLE), run_log=log)
+    returned = run(graph, QUESTION)["drr"]
+    assert list(read_runs(log.path)) == [returned]
+
+
+def test_concurrent_runs_share_dm_batches_and_are_not_crossed():
+    class SlowDM(TableDM):
+        def score(self, requests):
+            time.sleep(0.05)
+            return super().score(requests)
+
+    dm = SlowDM({str(n): 0.9 for n in range(40)})
+    reasoner = FunctionChatModel(function=lambda messages: f"Answer: {messages[-1].text.split()[0]}")
+    graph = create_drr_graph(reasoner, dm, policy=ThresholdPolicy(threshold=0.5))
+
+    async def ask_all():
+        return await asyncio.gather(*(graph.ainvoke({"messages": [HumanMessage(f"{n} is it?")]}) for n in range(40)))
+
+    answers = [out["drr"]["answer"] for out in asyncio.run(ask_all())]
+    assert answers == [str(n) for n in range(40)]
+    assert max(dm.batches) > 1
+
+
+def test_embedded_in_a_host_only_the_chosen_answer_reaches_its_messages(run):
+    reasoner = ScriptedChatModel(replies=[reply("5"), reply("4", id="kept")])
+    drr = create_drr_graph(reasoner, TableDM(TABLE), policy=ThresholdPolicy(threshold=0.8))
+    host = StateGraph(MessagesState)
+    host.add_node("drr", drr)
+    host.add_edge(START, "drr")
+    out = run(host.compile(), QUESTION)
+    assert [(message.type, message.id) for message in out["messages"]] == [("human", "q"), ("ai", "kept")]
+
+
+@pytest.mark.parametrize("limit", [8, 9, 10, 11])
+def test_the_recursion_limit_is_not_what_stops_a_run(limit):
+    graph = create_drr_graph(
+        ScriptedChatModel(replies=[reply("3"), reply("3")]), TableDM(TABLE), max_turns=2, policy=ThresholdPolicy()
+    )
+    assert graph.invoke(QUESTION, {"recursion_limit": limit})["drr"]["stop_reason"] == "max_turns"
+
+
+def test_events_tell_the_turns():
+    graph = create_drr_graph(
+        ScriptedChatModel(replies=[reply("5"), reply("4")]), TableDM(TABLE), policy=ThresholdPolicy(threshold=0.8)
+    )
+    events = list(graph.stream(QUESTION, stream_mode="custom"))
+    assert [(event["type"], event["turn"]) for event in events] == [
+        (f"drr.{node}", turn) for turn in (1, 2) for node in ("think", "score", "decide")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        pytest.param({"max_turns": 0}, "`max_turns` must be a whole number of at least 1, got 0", id="no turns"),
+        pytest.param({"max_turns": 2.5}, "got 2.5", id="half a turn"),
+        pytest.param({"feedback": "shout"}, "`feedback` must be one of fresh, history, contrast", id="feedback"),
+        pytest.param({"parser": "xml"}, "`parser` must be one of", id="parser"),
+    ],
+)
+def test_bad_settings(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        create_drr_graph(ScriptedChatModel(replies=[]), None, **settings)
+
+
+def test_a_path_is_not_a_dm():
+    with pytest.raises(ConfigError, match="`dm` must have `digest` and `score`, got str; load a folder with `load_dm`"):
+        create_drr_graph(ScriptedChatModel(replies=[]), "runs/dm")
+
+
+@pytest.mark.parametrize("messages", [[], [AIMessage("hello")]])
+def test_a_question_is_needed(messages):
+    with pytest.raises(ConfigError, match="must hold a human message"):
+        create_drr_graph(ScriptedChatModel(replies=[]), None).invoke({"messages": messages})
+
+
+def test_the_picture_of_the_loop():
+    mermaid = create_drr_graph(ScriptedChatModel(replies=[]), None).get_graph().draw_mermaid()
+    for edge in ("begin --> think", "think --> score", "score --> decide", "decide -.-> think", "decide -.-> __end__"):
+        assert f"\t{edge};" in mermaid

@@ -1,0 +1,138 @@
+"""Policies as tables: attempts in, decision out."""
+
+import math
+
+import pytest
+from fakes import make_attempt
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drr_agent.errors import ConfigError
+from drr_agent.policy import (
+    BestScorePolicy,
+    ConsensusPolicy,
+    ConsensusWeights,
+    MajorityPolicy,
+    Policy,
+    ThresholdPolicy,
+    beta_lead,
+    consensus_probabilities,
+    play,
+    settle,
+)
+
+POLICIES: list[Policy] = [
+    ThresholdPolicy(),
+    BestScorePolicy(),
+    MajorityPolicy(),
+    MajorityPolicy(confidence=0.9),
+    ConsensusPolicy(),
+]
+
+
+def attempts(*rows: tuple[str | None, float | None]):
+    return [make_attempt(answer, score, turn=turn) for turn, (answer, score) in enumerate(rows, start=1)]
+
+
+@pytest.mark.parametrize(
+    ("policy", "rows", "outcome", "choice"),
+    [
+        pytest.param(ThresholdPolicy(threshold=0.7), [("4", 0.7)], "accept", 0, id="threshold is inclusive"),
+        pytest.param(ThresholdPolicy(threshold=0.7), [("4", 0.69)], "continue", 0, id="just below goes on"),
+        pytest.param(ThresholdPolicy(threshold=0.7), [("4", 0.6), ("5", 0.2)], "continue", 0, id="best, not last"),
+        pytest.param(ThresholdPolicy(threshold=0.7), [("4", 0.6), ("5", 0.9)], "accept", 1, id="newest accepted"),
+        pytest.param(ThresholdPolicy(), [("4", None)], "continue", 0, id="no score is never accepted"),
+        pytest.param(ThresholdPolicy(), [(None, None)], "continue", None, id="no answer, no choice"),
+        pytest.param(ThresholdPolicy(), [("4", 0.0), ("5", 0.0)], "continue", 1, id="the later of equal scores"),
+        pytest.param(BestScorePolicy(), [("4", 0.99), ("5", 0.5)], "continue", 0, id="best-of-n never stops early"),
+        pytest.param(MajorityPolicy(), [("4", None), ("5", None), ("5.0", None)], "continue", 1, id="5 and 5.0 agree"),
+        pytest.param(MajorityPolicy(), [("4", None), ("5", None)], "continue", 0, id="earliest of equal counts"),
+        pytest.param(MajorityPolicy(confidence=0.9), [("4", None)] * 3, "accept", 0, id="three of three is a safe lead"),
+        pytest.param(MajorityPolicy(confidence=0.95), [("4", None)] * 3, "continue", 0, id="but not at 95 %"),
+        pytest.param(MajorityPolicy(), [(None, None)], "continue", None, id="no votes"),
+        pytest.param(ConsensusPolicy(threshold=0.8), [("4", 0.8)], "accept", 0, id="one attempt keeps its own score"),
+        pytest.param(ConsensusPolicy(threshold=0.8), [("4", 0.6), ("4", 0.6)], "accept", 0, id="agreement adds up"),
+        pytest.param(ConsensusPolicy(threshold=0.8), [("4", 0.7), ("5", 0.7)], "continue", 0, id="conflict does not"),
+        pytest.param(ConsensusPolicy(), [("4", 0.2), ("4.0", 0.6), ("7", 0.3)], "continue", 1, id="best of the group"),
+        pytest.param(ConsensusPolicy(), [(None, None), ("4", 0.9)], "accept", 1, id="a failed draft does not weigh"),
+    ],
+)
+def test_decision(policy, rows, outcome, choice):
+    decision = policy.decide(attempts(*rows))
+    assert (decision.outcome, decision.choice) == (outcome, choice)
+
+
+@pytest.mark.parametrize(
+    ("abstain_below", "rows", "choice"),
+    [
+        pytest.param(0.0, [("4", 0.01)], 0, id="off by default"),
+        pytest.param(0.5, [("4", 0.4)], None, id="too unsure"),
+        pytest.param(0.5, [("4", 0.5)], 0, id="inclusive"),
+        pytest.param(0.5, [("4", None)], None, id="an unknown confidence is not enough"),
+    ],
+)
+def test_settle_abstains(abstain_below, rows, choice):
+    policy = ThresholdPolicy(threshold=0.9, abstain_below=abstain_below)
+    assert settle(policy, policy.decide(attempts(*rows))).choice == choice
+
+
+@pytest.mark.parametrize("threshold", [1.5, -0.1, math.nan])
+def test_threshold_must_be_a_probability(threshold):
+    with pytest.raises(ConfigError, match=r"`threshold` must be in \[0, 1\], got"):
+        ThresholdPolicy(threshold=threshold)
+
+
+@pytest.mark.parametrize(("votes", "rival", "expected"), [(1, 0, 0.75), (3, 0, 0.9375), (1, 1, 0.5), (4, 1, 0.890625)])
+def test_beta_lead_has_the_known_values(votes, rival, expected):
+    assert beta_lead(votes, rival) == pytest.approx(expected)
+
+
+rows_strategy = st.lists(
+    st.tuples(st.sampled_from(["1", "2", "3", None]), st.none() | st.floats(0, 1)), min_size=1, max_size=8
+)
+
+
+@given(rows_strategy)
+@pytest.mark.parametrize("policy", POLICIES, ids=repr)
+def test_any_policy_chooses_an_answer_when_there_is_one(policy, rows):
+    made = attempts(*[(answer, score if answer is not None else None) for answer, score in rows])
+    decision = policy.decide(made)
+    assert (decision.choice is None) == all(attempt["answer"] is None for attempt in made)
+    assert decision.choice is None or made[decision.choice]["answer"] is not None
+    assert decision.confidence is None or 0.0 <= decision.confidence <= 1.0
+    assert decision == policy.decide(made), "the same attempts, the same decision"
+
+
+@given(
+    st.lists(st.lists(st.floats(-14, 14), min_size=1, max_size=4), min_size=1, max_size=4),
+    st.builds(ConsensusWeights, score=st.floats(0, 2), agreement=st.floats(0, 3), none=st.floats(-3, 3)),
+)
+def test_consensus_is_a_distribution_with_room_for_none_of_them(groups, weights):
+    probabilities = consensus_probabilities(groups, weights)
+    assert all(0.0 <= p <= 1.0 for p in probabilities)
+    assert sum(probabilities) <= 1.0 + 1e-9
+
+
+@given(st.floats(0.01, 0.99))
+def test_a_lone_attempt_keeps_its_score(score):
+    decision = ConsensusPolicy().decide(attempts(("4", score)))
+    assert decision.confidence == pytest.approx(score)
+
+
+@pytest.mark.parametrize(
+    ("policy", "max_turns", "turns", "choice"),
+    [
+        pytest.param(ThresholdPolicy(threshold=0.8), 8, 2, 1, id="stops at the accept"),
+        pytest.param(ThresholdPolicy(threshold=0.99), 8, 3, 1, id="ends with the log, best stands"),
+        pytest.param(ThresholdPolicy(threshold=0.99), 1, 1, 0, id="ends with the turns"),
+        pytest.param(ThresholdPolicy(threshold=0.99, abstain_below=0.95), 8, 3, None, id="abstains at the end"),
+    ],
+)
+def test_play(policy, max_turns, turns, choice):
+    played = play(policy, attempts(("4", 0.2), ("5", 0.9), ("6", 0.5)), max_turns=max_turns)
+    assert (played.turns, played.decision.choice) == (turns, choice)
+
+
+def test_play_needs_attempts():
+    with pytest.raises(ConfigError, match="at least one attempt"):
+        play(ThresholdPolicy(), [], max_turns=4)
