@@ -24,6 +24,8 @@ _ANSWER_LINE = re.compile(
 )
 _EMPHASIS = " \t*_`"
 _THINK_TAGS = re.compile(r"<think(?:ing)?>(.*?)(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
+DRAW_SECONDS = "drr_seconds"
+"""Key under which a draw that is given again carries how long it first took."""
 _CUT_OFF = {"length", "max_tokens", "model_length", "incomplete"}
 
 
@@ -178,6 +180,12 @@ def read_logprobs(message: AIMessage) -> list[float] | None:
     if not content:
         return None
     return [round(float(token["logprob"]), 4) for token in content]
+
+
+def read_seconds(message: AIMessage) -> float | None:
+    """How long a remembered draw first took; `None` for a reply that was just made."""
+    seconds = message.response_metadata.get(DRAW_SECONDS)
+    return None if seconds is None else float(seconds)
 
 
 def read_truncated(message: AIMessage) -> bool | None:

@@ -74,7 +74,8 @@ def read_runs(path: Path, *, on_reject: Callable[[Reject], None] | None = None) 
         on_reject: called with each line that is not a run of this schema; without it such a line is an error.
 
     Raises:
-        DataError: there is no such file, or a line is damaged and nobody asked to hear of it.
+        DataError: there is no such file, or a line is damaged and nobody asked to hear of it; or, after the runs
+            before the damage, its gzip is cut off.
     """
     for number, line in numbered_lines(path):
         if not line.strip():
@@ -85,9 +86,7 @@ def read_runs(path: Path, *, on_reject: Callable[[Reject], None] | None = None) 
         elif on_reject is not None:
             on_reject(Reject(path, number, reason))
         else:
-            raise DataError(
-                f"expected a run in {path} line {number}, got {reason}; pass `on_reject` to skip such lines"
-            )
+            raise DataError(f"expected a run in {path} line {number}, got {reason}; mend it or pass `on_reject`")
 
 
 def read_journal(path: Path) -> list[JournalEntry]:

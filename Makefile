@@ -1,0 +1,41 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench pocket clean
+
+help: ## Show what there is to do
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "drr_agent needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; set PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --progress-bar on --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)
+
+demo: $(READY) ## Distill, train, calibrate and compare, offline, in some minutes; the page lands in runs/demo
+	$(BIN)/drr demo --out runs/demo
+
+test: $(READY) ## Run the tests
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+check: $(READY) ## Lint, types, import direction
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## Print the figures of benchmarks/RESULTS.md; real logs by DATA=folder
+	$(BIN)/python -m benchmarks $(if $(DATA),--data $(DATA))
+
+pocket: $(READY) ## Train the Reasoner that ships, from scratch
+	$(BIN)/python scripts/train_pocket.py
+
+clean: ## Remove the virtual environment and what runs left
+	rm -rf $(VENV) runs build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Measuring strategies against each other, and showing the outcome."""

@@ -1,0 +1,181 @@
+"""Evaluate: strategies over the same questions and the same draws, to a report."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import HumanMessage
+from tqdm import tqdm
+
+from drr_agent.dm.protocol import DiscriminativeModel, ScoreRequest
+from drr_agent.errors import DataError
+from drr_agent.evaluation.comparison import Arm, compare, verdict
+from drr_agent.evaluation.draws import SharedDraws
+from drr_agent.evaluation.outcomes import scored_attempts
+from drr_agent.evaluation.report import Comparison, DMResult, Report
+from drr_agent.evaluation.strategies import VOTING, Strategy, standard_strategies
+from drr_agent.evaluation.summary import describe_environment, pick_examples, summarize_dm, summarize_runs
+from drr_agent.grading import Grader, get_grader
+from drr_agent.graphs.drr import DRRGraph
+from drr_agent.policy import Policy
+from drr_agent.reasoners.resolve import describe_reasoner
+from drr_agent.state import DRRInput, Run, Sample
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """How strategies are measured."""
+
+    max_turns: int = 8
+    policy: Policy | None = None
+    """DRR's policy; by default what calibration stored in the DM."""
+    threshold: float | None = None
+    """Of the paper's rule; by default the policy's own."""
+    grader: str | Grader = "auto"
+    concurrency: int = 256
+    seed: int = 0
+    """Of the bootstrap."""
+    title: str = "DRR against what you would use instead"
+    dataset: str | None = None
+    """What the DM was trained on, for the record."""
+    progress: bool = True
+
+
+def evaluate(
+    reasoner: BaseChatModel,
+    dm: DiscriminativeModel | None,
+    samples: Sequence[Sample],
+    out: Path,
+    *,
+    config: EvaluateConfig | None = None,
+    parts: Mapping[str, DiscriminativeModel] | None = None,
+) -> Report:
+    """Run every strategy on the samples and write what it came to.
+
+    Args:
+        reasoner: thinks, for all strategies.
+        dm: scores; without one only the baselines run.
+        samples: fresh questions with targets, not those the DM was trained or calibrated on.
+        out: a folder; draws are kept in `draws.jsonl`, so that a second call goes on where the first one stopped.
+        config: the settings.
+        parts: other DMs whose scores of the same attempts stand beside the DM's, such as `signals alone`.
+
+    Returns:
+        The report; `write_report` puts it into files.
+
+    Raises:
+        DataError: there are no samples.
+    """
+    config = EvaluateConfig() if config is None else config
+    if not samples:
+        raise DataError("expected samples to evaluate on, got none; give questions with targets")
+    shared = SharedDraws(reasoner=reasoner, path=out / "draws.jsonl")
+    strategies = standard_strategies(dm, max_turns=config.max_turns, policy=config.policy, threshold=config.threshold)
+    arms, timings = _run_all(strategies, shared, dm, samples, config)
+    grader = get_grader(config.grader)
+    comparisons = _comparisons(arms, grader, config.seed)
+    subject = arms[0]
+    return Report(
+        title=config.title,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        verdict=verdict(comparisons) if comparisons else "No verdict: without a DM only the baselines ran.",
+        results=[summarize_runs(arm.strategy, arm.setting, arm.runs, grader, seed=config.seed) for arm in arms],
+        comparisons=comparisons,
+        dm=None if dm is None else _measure_dm(_all_draws(arms), dm, parts or {}, grader),
+        examples=pick_examples(subject.label, subject.runs, grader) if comparisons else [],
+        environment=describe_environment(
+            reasoner=describe_reasoner(reasoner),
+            dm=None if dm is None else dm.digest,
+            dataset=config.dataset,
+            seeds={"bootstrap": config.seed},
+        ),
+        timings=timings,
+    )
+
+
+def _run_all(
+    strategies: Sequence[Strategy],
+    reasoner: BaseChatModel,
+    dm: DiscriminativeModel | None,
+    samples: Sequence[Sample],
+    config: EvaluateConfig,
+) -> tuple[list[Arm], dict[str, float]]:
+    """Every strategy's runs, and the seconds it took with the draws that were already there."""
+    arms, timings = [], {}
+    for strategy in strategies:
+        clock = time.monotonic()
+        graph = strategy.create(reasoner, dm)
+        label = f"{strategy.name} {strategy.setting}".strip()
+        running = run_samples(graph, samples, concurrency=config.concurrency, label=label, progress=config.progress)
+        runs = asyncio.run(running)
+        arms.append(Arm(strategy.name, strategy.setting, runs))
+        timings[label] = round(time.monotonic() - clock, 2)
+    return arms, timings
+
+
+async def run_samples(
+    graph: DRRGraph, samples: Sequence[Sample], *, concurrency: int, label: str = "runs", progress: bool = True
+) -> list[Run]:
+    """One run a sample, in the samples' order, at most `concurrency` at a time."""
+    slots = asyncio.Semaphore(concurrency)
+    with tqdm(total=len(samples), desc=label, unit=" questions", disable=None if progress else True) as bar:
+
+        async def one(sample: Sample) -> Run:
+            given: DRRInput = {
+                "messages": [HumanMessage(sample["question"])],
+                "drr_assignment": {"sample_id": sample["id"], "target": sample["target"]},
+            }
+            async with slots:
+                out = await graph.ainvoke(given)
+            bar.update()
+            run: Run = out["drr"]
+            return run
+
+        return await asyncio.gather(*(one(sample) for sample in samples))
+
+
+def _comparisons(arms: Sequence[Arm], grader: Grader, seed: int) -> list[Comparison]:
+    """The first arm, where it is DRR, against one attempt and against voting at its own cost."""
+    subject, single = arms[0], [arm for arm in arms if arm.strategy == "single_pass"]
+    if not subject.strategy.startswith("drr"):
+        return []
+    voting = [*single, *(arm for arm in arms if arm.strategy in VOTING)]
+    return [
+        compare(subject, single, grader, against="single_pass", seed=seed),
+        compare(subject, voting, grader, against="voting", seed=seed),
+    ]
+
+
+def _all_draws(arms: Sequence[Arm]) -> Sequence[Run]:
+    """Best-of-n scores every draw, whatever the policy would have skipped."""
+    return next(arm.runs for arm in arms if arm.strategy == "best_of_n")
+
+
+def _measure_dm(
+    runs: Sequence[Run], dm: DiscriminativeModel, parts: Mapping[str, DiscriminativeModel], grader: Grader
+) -> DMResult:
+    """The DM's scores over independent draws, agreement left out, with its parts beside them."""
+    kept = [
+        (run, attempt)
+        for run in runs
+        for attempt in run["attempts"]
+        if attempt["score"] is not None and grader.grade(attempt["answer"], run["target"]) is not None
+    ]
+    requests = [
+        ScoreRequest(run["question"], attempt["rationale"], str(attempt["answer"]), run["context"], attempt["signals"])
+        for run, attempt in kept
+    ]
+    beside: dict[str, list[float | None]] = {
+        name: [score.score for score in part.score(requests)] for name, part in parts.items()
+    }
+    logits = [attempt["logit"] for _, attempt in kept]
+    if any(logit is not None for logit in logits):
+        beside = {"text alone": logits, **beside}
+    before = getattr(dm, "uncalibrated", None)
+    return summarize_dm(
+        scored_attempts(runs, grader), uncalibrated=None if before is None else before(requests), parts=beside
+    )

@@ -1,0 +1,72 @@
+"""What an evaluation runs side by side: DRR in its settings, and what one would use instead."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+
+from drr_agent.dm.protocol import DiscriminativeModel
+from drr_agent.graphs import create_baseline, create_drr_graph
+from drr_agent.graphs.drr import DRRGraph, default_policy
+from drr_agent.policy import ConsensusPolicy, Policy, ThresholdPolicy
+
+VOTING = ("self_consistency", "adaptive_consistency")
+"""The baselines that vote, which DRR has to beat at equal cost."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strategy:
+    """One way of answering, in one setting."""
+
+    name: str
+    setting: str
+    create: Callable[[BaseChatModel, DiscriminativeModel | None], DRRGraph]
+
+
+def baseline(name: str, setting: str, **options: Any) -> Strategy:
+    """A baseline in a setting; `options` are those of its factory."""
+    return Strategy(name=name, setting=setting, create=partial(create_baseline, name, **options))
+
+
+def drr(name: str, setting: str, policy: Policy, **options: Any) -> Strategy:
+    """DRR under a policy; `options` are those of `create_drr_graph`."""
+    return Strategy(name=name, setting=setting, create=partial(create_drr_graph, policy=policy, **options))
+
+
+def standard_strategies(
+    dm: DiscriminativeModel | None, *, max_turns: int, policy: Policy | None = None, threshold: float | None = None
+) -> list[Strategy]:
+    """DRR with its policy first, the paper's threshold rule fresh and with history, then every baseline.
+
+    Args:
+        dm: the DM; without one the strategies that need scores are left out.
+        max_turns: the most think calls of any strategy; voting is also run with fewer.
+        policy: DRR's policy; by default what calibration stored in the DM.
+        threshold: of the paper's rule; by default the policy's own, or 0.5.
+    """
+    fewer = sorted({k for k in (2, 3, 5) if k < max_turns} | {max_turns})
+    voting = [baseline("self_consistency", f"k={k}", max_turns=k) for k in fewer]
+    voting += [
+        baseline("adaptive_consistency", f"confidence={c:g}", confidence=c, max_turns=max_turns)
+        for c in (0.8, 0.9, 0.95)
+    ]
+    others = [baseline("single_pass", ""), *voting, baseline("self_critique", "history", max_turns=max_turns)]
+    if dm is None:
+        return others
+    return [*_with_dm(dm, max_turns, policy, threshold), *others]
+
+
+def _with_dm(dm: DiscriminativeModel, max_turns: int, policy: Policy | None, threshold: float | None) -> list[Strategy]:
+    chosen = default_policy(dm) if policy is None else policy
+    own = chosen.threshold if isinstance(chosen, ConsensusPolicy | ThresholdPolicy) else 0.5
+    paper = ThresholdPolicy(threshold=own if threshold is None else threshold)
+    kind = "consensus" if isinstance(chosen, ConsensusPolicy) else type(chosen).__name__.removesuffix("Policy").lower()
+    setting = f"threshold={paper.threshold:g}"
+    return [
+        drr(f"drr_{kind}", f"threshold={own:g}", chosen, max_turns=max_turns),
+        drr("drr_threshold", f"{setting}, fresh", paper, max_turns=max_turns),
+        drr("drr_threshold", f"{setting}, history", paper, max_turns=max_turns, feedback="history"),
+        baseline("best_of_n", f"n={max_turns}", max_turns=max_turns),
+    ]

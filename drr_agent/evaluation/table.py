@@ -1,0 +1,48 @@
+"""The strategies side by side, in the terminal; and how the reports write numbers."""
+
+from rich.table import Table
+from rich.text import Text
+
+from drr_agent.evaluation.report import Report
+
+
+def render_table(report: Report) -> Table:
+    """The strategies side by side, for the terminal; the compared one is bold."""
+    table = Table(title=report.title, caption=report.verdict, caption_justify="left")
+    table.add_column("strategy")
+    for name in ("right", "95 % interval", "calls", "turns", "tokens", "accepted", "fixed", "harmed"):
+        table.add_column(name, justify="right")
+    for result in report.results:
+        table.add_row(
+            Text(result.label),
+            percent(result.accuracy),
+            interval(result.accuracy_ci),
+            number(result.mean_calls, 2),
+            number(result.mean_turns, 2),
+            number(result.mean_tokens, 0),
+            percent(result.accept_rate),
+            str(result.fixed),
+            str(result.harmed),
+            style="bold" if result.label == report.subject else None,
+        )
+    return table
+
+
+def percent(share: float | None) -> str:
+    """A share as `62.5 %`; an unknown one as a dash."""
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def interval(bounds: tuple[float, float] | None) -> str:
+    """Two shares as `58.0 to 67.1`, in percent."""
+    return "–" if bounds is None else f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}"
+
+
+def number(value: float | None, digits: int) -> str:
+    """A number with so many decimals and thousands apart; an unknown one as a dash."""
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def points(share: float) -> str:
+    """A difference of shares in percentage points, signed: `+4.2`."""
+    return f"{100 * share:+.1f}".replace("-", "−")

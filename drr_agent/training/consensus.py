@@ -1,0 +1,180 @@
+"""What agreement is worth, learned from logs: the weights and the threshold of `ConsensusPolicy`.
+
+The weights maximize the likelihood of which distinct answer is right ("none of them" included) over every prefix of
+every question's attempts, so the policy's confidence is a probability at every turn, not only at the last. Independent
+draws have no order of their own, so each question is also read in shuffled orders.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+
+from drr_agent.errors import DataError
+from drr_agent.grading import AUTO, Grader
+from drr_agent.policy import ConsensusPolicy, ConsensusWeights, MajorityPolicy, Policy, play, score_logit
+from drr_agent.state import Attempt, Label
+
+_ORDERS = 4
+"""Shuffled readings of each question."""
+_RIDGE = 1e-3
+"""Pull towards the default weights, so that few questions do not give wild ones."""
+_THRESHOLDS = tuple(round(0.30 + 0.01 * step, 2) for step in range(70))
+
+
+class LabelledQuestion(NamedTuple):
+    """The scored attempts of one question, with their labels."""
+
+    attempts: Sequence[Attempt]
+    labels: Sequence[Label | None]
+
+
+class _Prefixes(NamedTuple):
+    """Every prefix as one row; columns are its distinct answers, then "none of them"."""
+
+    scores: np.ndarray
+    """Sum of score logits per answer, shape (prefixes, answers + 1); zero in the last column."""
+    repeats: np.ndarray
+    """Attempts after the first per answer, same shape."""
+    absent: np.ndarray
+    """True where a row has no such answer."""
+    later: np.ndarray
+    """Attempts after the first of the whole prefix, shape (prefixes,)."""
+    right: np.ndarray
+    """Column of the right answer, shape (prefixes,)."""
+    weight: np.ndarray
+    """One over the question's prefixes, so that every question counts alike."""
+
+
+def fit_consensus(questions: Sequence[LabelledQuestion], *, grader: Grader = AUTO, seed: int = 0) -> ConsensusWeights:
+    """Fit the weights by maximum likelihood (L-BFGS), with a slight pull towards the defaults.
+
+    Raises:
+        DataError: no question has a labelled attempt with an answer.
+    """
+    prefixes = _prefixes(questions, grader, random.Random(seed))
+    default = np.array([1.0, 1.0, 0.0, 0.0])
+
+    def loss(weights: np.ndarray) -> float:
+        return _negative_log_likelihood(weights, prefixes) + _RIDGE * float(np.sum((weights - default) ** 2))
+
+    found = minimize(loss, default, method="L-BFGS-B", bounds=[(0.0, 10.0), (-5.0, 10.0), (-10.0, 10.0), (-5.0, 5.0)])
+    score, agreement, none, none_per_attempt = (round(float(weight), 4) for weight in found.x)
+    return ConsensusWeights(score=score, agreement=agreement, none=none, none_per_attempt=none_per_attempt)
+
+
+class Operating(NamedTuple):
+    """A policy's setting with what it gave on the questions it was chosen on."""
+
+    policy: ConsensusPolicy
+    accuracy: float
+    mean_calls: float
+
+
+def choose_threshold(
+    questions: Sequence[LabelledQuestion], policy: ConsensusPolicy, *, max_turns: int, mean_calls: float | None = None
+) -> Operating:
+    """The most accurate threshold within a mean number of Reasoner calls; the cheaper of equals.
+
+    Args:
+        questions: scored, labelled attempts; not those the result is reported on.
+        policy: the policy whose threshold is chosen.
+        max_turns: the most calls a question.
+        mean_calls: the most calls on average; by default what adaptive self-consistency would use here.
+    """
+    adaptive = replay(questions, MajorityPolicy(confidence=0.95, grader=policy.grader), max_turns=max_turns)
+    limit = adaptive[1] if mean_calls is None else mean_calls
+    tried = []
+    for threshold in _THRESHOLDS:
+        candidate = replace(policy, threshold=threshold)
+        accuracy, calls = replay(questions, candidate, max_turns=max_turns)
+        tried.append(Operating(candidate, accuracy, calls))
+    affordable = [row for row in tried if row.mean_calls <= limit] or tried[:1]
+    return max(affordable, key=lambda row: (round(row.accuracy, 4), -row.mean_calls))
+
+
+def replay(
+    questions: Sequence[LabelledQuestion], policy: Policy, *, max_turns: int, seed: int = 0
+) -> tuple[float, float]:
+    """Accuracy and mean Reasoner calls of a policy over logged attempts, in shuffled orders.
+
+    Raises:
+        DataError: there is no question.
+    """
+    if not questions:
+        raise DataError("expected questions to replay, got none; harvest more attempts")
+    right, calls, generator = 0, 0, random.Random(seed)
+    for question in questions:
+        for attempts, labels in _orders(question, generator):
+            decision, turns = play(policy, attempts, max_turns=max_turns)
+            right += decision.choice is not None and labels[decision.choice] == "correct"
+            calls += turns
+    return right / (_ORDERS * len(questions)), calls / (_ORDERS * len(questions))
+
+
+def _orders(question: LabelledQuestion, generator: random.Random) -> list[LabelledQuestion]:
+    """The question in its own order and in shuffled ones."""
+    orders, places = [question], list(range(len(question.attempts)))
+    for _ in range(_ORDERS - 1):
+        generator.shuffle(places)
+        orders.append(LabelledQuestion([question.attempts[i] for i in places], [question.labels[i] for i in places]))
+    return orders
+
+
+def _prefixes(questions: Sequence[LabelledQuestion], grader: Grader, generator: random.Random) -> _Prefixes:
+    rows: list[tuple[list[float], list[int], int | None, float]] = []
+    for question in questions:
+        for ordered in _orders(question, generator):
+            rows += _read_prefixes(ordered, grader)
+    if not rows:
+        raise DataError("expected labelled attempts with answers to fit the consensus, got none; label more attempts")
+    width = max(len(sums) for sums, *_ in rows) + 1
+    scores, repeats = np.zeros((len(rows), width)), np.zeros((len(rows), width))
+    absent = np.ones((len(rows), width), dtype=bool)
+    for row, (sums, sizes, _, _) in enumerate(rows):
+        scores[row, : len(sums)], repeats[row, : len(sizes)] = sums, np.array(sizes) - 1
+        absent[row, : len(sums)] = False
+    absent[:, -1] = False
+    later = np.array([sum(sizes) - 1 for _, sizes, _, _ in rows])
+    right = np.array([width - 1 if place is None else place for _, _, place, _ in rows])
+    return _Prefixes(scores, repeats, absent, later, right, np.array([weight for *_, weight in rows]))
+
+
+def _read_prefixes(
+    question: LabelledQuestion, grader: Grader
+) -> list[tuple[list[float], list[int], int | None, float]]:
+    """Per prefix: score sums and sizes of its answers, the place of the right one, and the prefix's weight."""
+    kept = [
+        (attempt, label)
+        for attempt, label in zip(question.attempts, question.labels, strict=True)
+        if attempt["answer"] is not None and label is not None
+    ]
+    groups = grader.group([attempt["answer"] for attempt, _ in kept])
+    sums: list[float] = []
+    sizes: list[int] = []
+    right: int | None = None
+    rows = []
+    for (attempt, label), group in zip(kept, groups, strict=True):
+        place = 0 if group is None else group
+        if place == len(sums):
+            sums.append(0.0)
+            sizes.append(0)
+        sums[place] += score_logit(attempt)
+        sizes[place] += 1
+        right = place if label == "correct" else right
+        rows.append((list(sums), list(sizes), right, 1.0 / len(kept)))
+    return rows
+
+
+def _negative_log_likelihood(weights: np.ndarray, given: _Prefixes) -> float:
+    score, agreement, none, none_per_attempt = weights
+    supports = score * given.scores + agreement * given.repeats
+    supports[:, -1] = none + none_per_attempt * given.later
+    supports[given.absent] = -np.inf
+    peak = supports.max(axis=1, keepdims=True)
+    log_total = np.log(np.exp(supports - peak).sum(axis=1)) + peak[:, 0]
+    log_right = supports[np.arange(len(supports)), given.right]
+    return float(np.average(log_total - log_right, weights=given.weight))

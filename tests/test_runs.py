@@ -1,0 +1,162 @@
+"""The run log: what is written is read, and damage is named."""
+
+import gzip
+import json
+import multiprocessing
+
+import pytest
+from fakes import make_attempt
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from drr_agent.errors import DataError
+from drr_agent.runs import Reject, RunLog, read_journal, read_runs
+
+
+def make_run(run_id="r1", **changes):
+    run = {
+        "schema": 1,
+        "run_id": run_id,
+        "started_at": "2026-01-01T00:00:00.000+00:00",
+        "question": "2 + 2?",
+        "context": "",
+        "answer": "4",
+        "score": 0.9,
+        "accepted": True,
+        "stop_reason": "accepted",
+        "choice": 0,
+        "attempts": [make_attempt("4", 0.9)],
+        "usage": {"calls": 1, "unmetered_calls": 0, "input_tokens": 10, "output_tokens": 5},
+        "seconds": 0.1,
+        "reasoner": "scripted",
+        "dm": None,
+        "prompts": "p",
+        "policy": "ThresholdPolicy()",
+        "origin": "live",
+        "sample_id": None,
+        "target": None,
+        "draw": None,
+    }
+    return {**run, **changes}
+
+
+def read_all(path):
+    rejects: list[Reject] = []
+    runs = list(read_runs(path, on_reject=rejects.append))
+    return runs, [(reject.line, reject.reason.split(" (")[0]) for reject in rejects]
+
+
+def test_what_is_appended_is_read(tmp_path):
+    log = RunLog(path=tmp_path / "new" / "runs.jsonl")
+    runs = [make_run("r1"), make_run("r2", question="naïve “quotes”\n\u2028 and 😀")]
+    for run in runs:
+        log.append(run)
+    assert read_all(log.path) == (runs, [])
+
+
+def test_a_gzipped_log_is_read(tmp_path):
+    path = tmp_path / "runs.jsonl.gz"
+    path.write_bytes(gzip.compress(json.dumps(make_run()).encode() + b"\n"))
+    assert read_all(path) == ([make_run()], [])
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        pytest.param(b'{"schema": 1, "run_id": "r2", "que', "torn or invalid JSON", id="torn"),
+        pytest.param(b"\xff\xfe{}", "bytes that are not UTF-8", id="encoding"),
+        pytest.param(b"[1, 2]", "JSON that is not a run", id="a list"),
+        pytest.param(b'{"answer": 4}', "JSON that is not a run", id="another object"),
+        pytest.param(json.dumps(make_run(schema=99)).encode(), "a run of schema 99, not 1", id="schema"),
+        pytest.param(json.dumps(make_run(attempts=[{}])).encode(), None, id="attempt without keys"),
+        pytest.param(b"[" * 100_000, "torn or invalid JSON", id="nested too deep"),
+    ],
+)
+def test_a_damaged_line_is_named_and_skipped(tmp_path, line, reason):
+    path = tmp_path / "runs.jsonl"
+    path.write_bytes(json.dumps(make_run("r1")).encode() + b"\n" + line + b"\n" + json.dumps(make_run("r3")).encode())
+    runs, rejects = read_all(path)
+    assert [run["run_id"] for run in runs] == ["r1", "r3"]
+    assert [number for number, _ in rejects] == [2]
+    assert reason is None or rejects[0][1] == reason
+
+
+def test_damage_is_an_error_when_nobody_listens(tmp_path):
+    path = tmp_path / "runs.jsonl"
+    path.write_text('{"torn')
+    with pytest.raises(DataError, match=r"expected a run in .* line 1, got torn or invalid JSON .*; mend it or pass"):
+        list(read_runs(path))
+
+
+def test_a_gzip_that_ends_early_gives_what_came_before_it(tmp_path):
+    path = tmp_path / "runs.jsonl.gz"
+    whole = gzip.compress(b"".join(json.dumps(make_run(f"r{n}")).encode() + b"\n" for n in range(200)))
+    path.write_bytes(whole[: len(whole) // 2])
+    runs = []
+    with pytest.raises(DataError, match="expected a whole gzip file"):
+        for run in read_runs(path):
+            runs.append(run["run_id"])
+    assert runs == [f"r{n}" for n in range(len(runs))]
+    assert runs
+
+
+def test_a_missing_log_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="found nothing"):
+        list(read_runs(tmp_path / "none.jsonl"))
+
+
+def test_a_torn_line_is_never_extended(tmp_path):
+    log = RunLog(path=tmp_path / "runs.jsonl")
+    log.append(make_run("r1"))
+    with log.path.open("ab") as stream:
+        stream.write(b'{"schema": 1, "run')
+    log.append(make_run("r2"))
+    runs, rejects = read_all(log.path)
+    assert [run["run_id"] for run in runs] == ["r1", "r2"]
+    assert [number for number, _ in rejects] == [2]
+
+
+def _append_many(path, name):
+    log = RunLog(path=path)
+    for number in range(50):
+        log.append(make_run(f"{name}-{number}", question="x" * 5000))
+
+
+def test_processes_share_a_log(tmp_path):
+    path = tmp_path / "runs.jsonl"
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_append_many, args=(path, name)) for name in "ab"]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    runs, rejects = read_all(path)
+    assert (len({run["run_id"] for run in runs}), rejects) == (100, [])
+
+
+def test_the_journal_is_written_only_when_asked_for(tmp_path):
+    entry = {"run_id": "r1", "question": "q", "assignment": {"sample_id": "s"}, "attempt": make_attempt()}
+    silent = RunLog(path=tmp_path / "a.jsonl")
+    silent.journal_attempt(entry)
+    assert read_journal(silent.path) == []
+    log = RunLog(path=tmp_path / "b.jsonl", journal=True)
+    log.journal_attempt(entry)
+    with log.journal_path.open("ab") as stream:
+        stream.write(b'{"run_id": "r1", "atte')
+    assert read_journal(log.path) == [entry]
+
+
+def test_a_number_that_json_lacks_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="Out of range float"):
+        RunLog(path=tmp_path / "runs.jsonl").append(make_run(score=float("nan")))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(st.lists(st.binary(max_size=40), max_size=6))
+def test_any_bytes_give_runs_and_rejects_that_add_up(tmp_path, lines):
+    path = tmp_path / "runs.jsonl"
+    content = b"\n".join(lines)
+    assume(not content.startswith(b"\x1f\x8b"))  # that is a gzip file
+    path.write_bytes(content)
+    runs, rejects = read_all(path)
+    assert len(runs) + len(rejects) == sum(bool(line.strip()) for line in content.split(b"\n"))
