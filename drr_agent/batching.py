@@ -63,15 +63,19 @@ class Batcher(Generic[T, R]):
 
     def _serve(self, batch: list[tuple[T, Future[R]]]) -> None:
         try:
-            results = self._function([item for item, _ in batch])
-            if len(results) != len(batch):
-                raise RuntimeError(f"expected {len(batch)} results from {self._function!r}, got {len(results)}")
+            results = self._results([item for item, _ in batch])
         except BaseException as error:  # the callers own it: every one of them is waiting on its future
             for _, future in batch:
                 future.set_exception(error)
             return
         for (_, future), result in zip(batch, results, strict=True):
             future.set_result(result)
+
+    def _results(self, items: list[T]) -> Sequence[R]:
+        results = self._function(items)
+        if len(results) != len(items):
+            raise RuntimeError(f"expected {len(items)} results from {self._function!r}, got {len(results)}")
+        return results
 
 
 def _work(reference: "weakref.ref[Batcher[Any, Any]]") -> None:

@@ -49,9 +49,9 @@ def resolve_columns(
     taken = set(chosen.values())
     by_name = {_fold(column): column for column in columns if column not in taken}
     for role, names in synonyms.items():
-        found = next((by_name.pop(name) for name in names if name in by_name), None)
-        if role not in chosen and found is not None:
-            chosen[role] = found
+        name = next((name for name in names if name in by_name), None)
+        if role not in chosen and name is not None:
+            chosen[role] = by_name.pop(name)
     missing = [role for role in required if not chosen.get(role)]
     if missing:
         raise DataError(

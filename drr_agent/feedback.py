@@ -89,7 +89,8 @@ def next_ask(feedback: Feedback, prompts: Prompts, question: AnyMessage, attempt
         return Ask([prompts.ask(question)], "first")
     newest = attempts[-1]
     if newest["answer"] is None and newest["rationale"] and not newest["truncated"]:
-        messages = [prompts.ask(question), AIMessage(newest["rationale"]), HumanMessage(prompts.no_answer)]
+        messages: list[AnyMessage] = [prompts.ask(question), AIMessage(newest["rationale"])]
+        messages.append(HumanMessage(prompts.no_answer))
         return Ask(messages, "no_answer")
     rejected = [attempt for attempt in attempts if attempt["answer"] is not None]
     return feedback.ask(prompts, question, rejected) if rejected else Ask([prompts.ask(question)], "fresh")

@@ -12,12 +12,17 @@ from drr_agent.errors import DataError
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
+class GzipDamageError(DataError):
+    """A gzip file ends early or is broken; what was read before stands."""
+
+
 @contextmanager
 def open_bytes(path: Path) -> Iterator[IO[bytes]]:
     """Open a file for reading, through gzip where its content says so.
 
     Raises:
-        DataError: there is no file at `path`; or, at the place of damage, its gzip is cut off or broken.
+        DataError: there is no file at `path`.
+        GzipDamageError: at the place of damage, on reading.
     """
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
@@ -28,7 +33,7 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
         try:
             yield stream
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise DataError(
+            raise GzipDamageError(
                 f"expected a whole gzip file at {str(path)!r}, got damage ({error}); make it anew"
             ) from error
 

@@ -4,6 +4,7 @@ A reply without an answer is `answer=None`: a failed draft, never a guess and ne
 provider keeps apart (content blocks, `reasoning_content`, `<think>` tags) goes to the rationale.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ _EMPHASIS = " \t*_`"
 _THINK_TAGS = re.compile(r"<think(?:ing)?>(.*?)(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
 DRAW_SECONDS = "drr_seconds"
 """Key under which a draw that is given again carries how long it first took."""
+_LEAST_LOGPROB = -9999.0
+"""OpenAI's own word for "as good as impossible"; JSON has no minus infinity."""
 _CUT_OFF = {"length", "max_tokens", "model_length", "incomplete"}
 
 
@@ -179,7 +182,8 @@ def read_logprobs(message: AIMessage) -> list[float] | None:
     content = logprobs.get("content") if isinstance(logprobs, dict) else None
     if not content:
         return None
-    return [round(float(token["logprob"]), 4) for token in content]
+    values = [round(max(float(token["logprob"]), _LEAST_LOGPROB), 4) for token in content]
+    return values if all(map(math.isfinite, values)) else None
 
 
 def read_seconds(message: AIMessage) -> float | None:

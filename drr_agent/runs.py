@@ -8,6 +8,7 @@ goes on without paying twice. Once its run is in the log, a journaled attempt is
 """
 
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -18,6 +19,8 @@ from typing import Any, NamedTuple, TypedDict, cast
 from drr_agent.errors import DataError
 from drr_agent.lines import numbered_lines
 from drr_agent.state import RUN_SCHEMA, Assignment, Attempt, Run
+
+_logger = logging.getLogger(__name__)
 
 
 class Reject(NamedTuple):
@@ -46,6 +49,9 @@ class RunLog:
     """Created on the first append, with its folders."""
     journal: bool = False
     """Also keep the attempts of unfinished runs, in `<path>.open`."""
+    required: bool = False
+    """Whether a line that cannot be written ends the run. By default it is an error in the `drr_agent.runs` logger: an
+    agent should not lose a paid answer to a full disk."""
 
     @property
     def journal_path(self) -> Path:
@@ -56,14 +62,22 @@ class RunLog:
         """Write one run, durably.
 
         Raises:
-            OSError: the disk is full or the file cannot be written; the run is still in the graph's output.
+            OSError: the disk is full or the file cannot be written, and the log is `required`.
         """
-        _append_line(self.path, run)
+        self._write(self.path, run)
 
     def journal_attempt(self, entry: JournalEntry) -> None:
         """Write one attempt of an unfinished run, durably; nothing without `journal`."""
         if self.journal:
-            _append_line(self.journal_path, entry)
+            self._write(self.journal_path, entry)
+
+    def _write(self, path: Path, record: Run | JournalEntry) -> None:
+        try:
+            _append_line(path, record)
+        except OSError as error:
+            if self.required:
+                raise
+            _logger.error("run %s is not in the log: %s", record["run_id"], error)
 
 
 def read_runs(path: Path, *, on_reject: Callable[[Reject], None] | None = None) -> Iterator[Run]:
@@ -96,7 +110,7 @@ def read_journal(path: Path) -> list[JournalEntry]:
         return []
     entries = []
     for _, line in numbered_lines(journal):
-        with suppress(json.JSONDecodeError):
+        with suppress(ValueError):
             entries.append(cast("JournalEntry", json.loads(line)))
     return entries
 
@@ -127,7 +141,7 @@ def _parse(line: bytes) -> tuple[str | None, dict[str, Any]]:
         record = json.loads(line)
     except UnicodeDecodeError as error:
         return f"bytes that are not UTF-8 ({error.reason})", {}
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of more digits than Python reads
         return f"torn or invalid JSON ({error})", {}
     if not isinstance(record, dict) or not {"run_id", "question", "attempts"} <= record.keys():
         return "JSON that is not a run", {}

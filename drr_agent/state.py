@@ -88,7 +88,9 @@ class Assignment(TypedDict, total=False):
     """Which independent run over the same sample this is, from 0."""
     origin: Origin
     prior: list[Attempt]
-    """Attempts already made and paid for: the run goes on after them."""
+    """Attempts already made and paid for: they are judged first, and the run goes on after them."""
+    setup: list[str | None]
+    """What made the attempts; a caller that resumes a run compares it."""
 
 
 class Run(TypedDict):

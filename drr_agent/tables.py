@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from drr_agent.errors import DataError
-from drr_agent.lines import numbered_lines, open_bytes
+from drr_agent.lines import GzipDamageError, numbered_lines, open_bytes
 from drr_agent.runs import Reject
 
 TableFormat = Literal["jsonl", "csv", "tsv", "parquet"]
@@ -93,15 +93,21 @@ def _outcomes(path: Path) -> Iterator[Outcome]:
             line, found = next(rows)
         except StopIteration:
             return
-        except DataError as damage:  # the gzip ends early: what came before it stands
+        except GzipDamageError as damage:
             yield line + 1, str(damage)
             return
         yield line, found
 
 
-def _json_rows(path: Path) -> Iterator[Outcome]:
+def _unmarked_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines, without the mark that some programs write before the first."""
     for number, line in numbered_lines(path):
-        text = line.removeprefix(_BOM).strip()
+        yield number, line.removeprefix(_BOM) if number == 1 else line
+
+
+def _json_rows(path: Path) -> Iterator[Outcome]:
+    for number, line in _unmarked_lines(path):
+        text = line.strip()
         if not text:
             continue
         try:
@@ -115,7 +121,7 @@ def _json_rows(path: Path) -> Iterator[Outcome]:
 def _delimited_rows(path: Path, delimiter: str) -> Iterator[Outcome]:
     if csv.field_size_limit() < _MOST_CELL_CHARS:
         csv.field_size_limit(_MOST_CELL_CHARS)  # the default of 128 kB is shorter than a long rationale
-    lines = (line.removeprefix(_BOM).decode("utf-8", "surrogateescape") for _, line in numbered_lines(path))
+    lines = (line.decode("utf-8", "surrogateescape") for _, line in _unmarked_lines(path))
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     header = _header(path, reader)
     while True:

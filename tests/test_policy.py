@@ -47,7 +47,7 @@ def attempts(*rows: tuple[str | None, float | None]):
         pytest.param(BestScorePolicy(), [("4", 0.99), ("5", 0.5)], "continue", 0, id="best-of-n never stops early"),
         pytest.param(MajorityPolicy(), [("4", None), ("5", None), ("5.0", None)], "continue", 1, id="5 and 5.0 agree"),
         pytest.param(MajorityPolicy(), [("4", None), ("5", None)], "continue", 0, id="earliest of equal counts"),
-        pytest.param(MajorityPolicy(confidence=0.9), [("4", None)] * 3, "accept", 0, id="three of three is a safe lead"),
+        pytest.param(MajorityPolicy(confidence=0.9), [("4", None)] * 3, "accept", 0, id="three of three are safe"),
         pytest.param(MajorityPolicy(confidence=0.95), [("4", None)] * 3, "continue", 0, id="but not at 95 %"),
         pytest.param(MajorityPolicy(), [(None, None)], "continue", None, id="no votes"),
         pytest.param(ConsensusPolicy(threshold=0.8), [("4", 0.8)], "accept", 0, id="one attempt keeps its own score"),

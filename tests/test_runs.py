@@ -69,6 +69,7 @@ def test_a_gzipped_log_is_read(tmp_path):
         pytest.param(b'{"answer": 4}', "JSON that is not a run", id="another object"),
         pytest.param(json.dumps(make_run(schema=99)).encode(), "a run of schema 99, not 1", id="schema"),
         pytest.param(json.dumps(make_run(attempts=[{}])).encode(), None, id="attempt without keys"),
+        pytest.param(b'{"n": ' + b"1" * 5_000 + b"}", "torn or invalid JSON", id="a number too long"),
         pytest.param(b"[" * 100_000, "torn or invalid JSON", id="nested too deep"),
     ],
 )
@@ -92,12 +93,10 @@ def test_a_gzip_that_ends_early_gives_what_came_before_it(tmp_path):
     path = tmp_path / "runs.jsonl.gz"
     whole = gzip.compress(b"".join(json.dumps(make_run(f"r{n}")).encode() + b"\n" for n in range(200)))
     path.write_bytes(whole[: len(whole) // 2])
-    runs = []
+    runs = read_runs(path)
+    assert [next(runs)["run_id"] for _ in range(20)] == [f"r{n}" for n in range(20)]
     with pytest.raises(DataError, match="expected a whole gzip file"):
-        for run in read_runs(path):
-            runs.append(run["run_id"])
-    assert runs == [f"r{n}" for n in range(len(runs))]
-    assert runs
+        list(runs)
 
 
 def test_a_missing_log_is_an_error(tmp_path):
@@ -144,6 +143,18 @@ def test_the_journal_is_written_only_when_asked_for(tmp_path):
     with log.journal_path.open("ab") as stream:
         stream.write(b'{"run_id": "r1", "atte')
     assert read_journal(log.path) == [entry]
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_a_log_that_cannot_be_written(tmp_path, caplog, required):
+    (tmp_path / "file").write_text("in the way of a folder")
+    log = RunLog(path=tmp_path / "file" / "runs.jsonl", required=required)
+    if required:
+        with pytest.raises(OSError, match="file"):
+            log.append(make_run("r1"))
+    else:
+        log.append(make_run("r1"))
+        assert "run r1 is not in the log" in caplog.text
 
 
 def test_a_number_that_json_lacks_is_refused(tmp_path):

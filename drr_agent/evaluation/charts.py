@@ -7,20 +7,25 @@ matplotlib draws with placeholder colors, which become the page's CSS variables,
 import io
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Any
 
 from drr_agent.errors import require_extra
 from drr_agent.evaluation.labels import Label, place_labels
-from drr_agent.evaluation.report import Bin, DMResult, Report, StrategyResult, title_of
+from drr_agent.evaluation.report import Bin, DMResult, Report, StrategyResult, letters, title_of
 from drr_agent.evaluation.table import interval, number, percent
 
 INK, MUTED, PAPER, MAIN, OTHER = "#010101", "#020202", "#030303", "#040404", "#050505"
 _VARIABLES = {INK: "--ink", MUTED: "--muted", PAPER: "--paper", MAIN: "--main", OTHER: "--other"}
-_INCHES = (4.6, 3.7)
+_INCHES = (4.4, 3.7)
 _MARKERS = "osD^vP<>XhpH"
 _HATCHES = ("", "////", "----")
 _MOST_TURN_SERIES = 3
+_LEAST_LINE = 3
+"""Settings of one strategy that a line is drawn through."""
+_LEAST_SPAN = 36.0
+"""Percentage points the accuracy axis shows at least, so that noise does not fill it."""
 _STYLE = {
     "svg.fonttype": "none",
     "font.size": 9.5,
@@ -32,6 +37,7 @@ _STYLE = {
     "text.color": INK,
     "xtick.color": INK,
     "ytick.color": INK,
+    "patch.edgecolor": INK,
     "hatch.color": PAPER,
     "hatch.linewidth": 1.0,
     "legend.frameon": False,
@@ -46,6 +52,8 @@ class Picture:
     svg: str
     alt: str
     caption: str
+    key: dict[str, str] = field(default_factory=dict)
+    """What the letters in it stand for."""
 
 
 def draw_pictures(report: Report) -> list[Picture]:
@@ -61,20 +69,22 @@ def draw_pictures(report: Report) -> list[Picture]:
 
 
 def _accuracy_against_calls(report: Report) -> Picture:
-    known = [result for result in report.results if result.accuracy is not None]
+    known = {letter: row for letter, row in letters(report).items() if row.accuracy is not None}
     alt = "; ".join(
         f"{row.label}: {percent(row.accuracy)} right ({interval(row.accuracy_ci)}) at {row.mean_calls:.2f} calls"
-        for row in known
+        for row in known.values()
     )
+    markers = dict(zip(dict.fromkeys(row.strategy for row in known.values()), cycle(_MARKERS)))
 
     def draw(axes: Any) -> None:
-        _draw_lines(axes, known)
-        for index, row in enumerate(known):
-            _draw_point(axes, row, marker=_MARKERS[index % len(_MARKERS)], main=row.label == report.subject)
+        _draw_lines(axes, list(known.values()))
+        for row in known.values():
+            _draw_point(axes, row, marker=markers[row.strategy], main=row.label == report.subject)
         axes.set(xlabel="Reasoner calls a question", ylabel="right answers, %")
         axes.margins(x=0.14, y=0.12)
+        axes.set_ylim(*_at_least(_LEAST_SPAN, *axes.get_ylim()))
         axes.grid(axis="y", color=MUTED, alpha=0.25, linewidth=0.6)
-        place_labels(axes, _point_labels(known, report.subject))
+        place_labels(axes, [_point_label(key, row, main=row.label == report.subject) for key, row in known.items()])
 
     return Picture(
         title="Accuracy against cost",
@@ -82,13 +92,25 @@ def _accuracy_against_calls(report: Report) -> Picture:
         alt=alt,
         caption="Higher is better, further left is cheaper. Bars are 95 % intervals; "
         "a dashed line joins the settings of one strategy.",
+        key={letter: row.label for letter, row in known.items()},
     )
 
 
+def _at_least(span: float, low: float, high: float) -> tuple[float, float]:
+    """Limits as wide as that, about the same middle."""
+    missing = max(0.0, span - (high - low))
+    return low - missing / 2, high + missing / 2
+
+
+def _line_of(row: StrategyResult, results: Sequence[StrategyResult]) -> list[StrategyResult]:
+    """The settings of a strategy from cheap to dear, where there are enough to be a line; else the row alone."""
+    settings = [other for other in results if other.strategy == row.strategy]
+    return sorted(settings, key=lambda other: other.mean_calls) if len(settings) >= _LEAST_LINE else [row]
+
+
 def _draw_lines(axes: Any, results: Sequence[StrategyResult]) -> None:
-    for strategy in dict.fromkeys(row.strategy for row in results):
-        rows = sorted((r for r in results if r.strategy == strategy), key=lambda r: r.mean_calls)
-        xs, ys = [row.mean_calls for row in rows], [100 * (row.accuracy or 0.0) for row in rows]
+    for line in {row.strategy: _line_of(row, results) for row in results}.values():
+        xs, ys = [row.mean_calls for row in line], [100 * (row.accuracy or 0.0) for row in line]
         axes.plot(xs, ys, color=MUTED, linestyle="--", linewidth=1, zorder=1)
 
 
@@ -110,25 +132,11 @@ def _draw_point(axes: Any, row: StrategyResult, *, marker: str, main: bool) -> N
     )
 
 
-def _point_labels(results: Sequence[StrategyResult], subject: str | None) -> list[Label]:
-    """Full names; along a line, its dearest point has the name and the others their setting."""
-    labels = []
-    for row in results:
-        dearest = max((r for r in results if r.strategy == row.strategy), key=lambda r: r.mean_calls)
-        named = row is dearest or row.label == subject
-        text = f"{title_of(row.strategy)}\n{row.setting}".strip() if named else row.setting
-        low, high = row.accuracy_ci or (row.accuracy or 0.0, row.accuracy or 0.0)
-        labels.append(
-            Label(
-                text=text,
-                x=row.mean_calls,
-                y=100 * (row.accuracy or 0.0),
-                low=100 * low,
-                high=100 * high,
-                main=row.label == subject,
-            )
-        )
-    return labels
+def _point_label(letter: str, row: StrategyResult, *, main: bool) -> Label:
+    y = row.accuracy or 0.0
+    low, high = row.accuracy_ci or (y, y)
+    text = f"{letter}  {title_of(row.strategy)}" if main else letter
+    return Label(text=text, x=row.mean_calls, y=100 * y, low=100 * low, high=100 * high, main=main)
 
 
 def _reliability(dm: DMResult) -> Picture:

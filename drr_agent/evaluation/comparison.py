@@ -63,7 +63,10 @@ def compare(arm: Arm, baselines: Sequence[Arm], grader: Grader, *, against: Agai
     shared = sorted(set.intersection(*(set(table) for table in tables))) if baselines else []
     if not shared:
         labels = [side.label for side in (arm, *baselines)]
-        raise DataError(f"expected questions with targets that all sides were asked, got none for {labels!r}")
+        raise DataError(
+            f"expected questions with targets that all sides were asked, got none for {labels!r}; "
+            "run them over the same samples"
+        )
     own, *others = (np.array([table[key] for key in shared]) for table in tables)
     rivals = [Point(*rows.mean(axis=0)) for rows in others]
     subject = Point(*own.mean(axis=0))

@@ -139,14 +139,17 @@ async def run_samples(
 
 
 def _comparisons(arms: Sequence[Arm], grader: Grader, seed: int) -> list[Comparison]:
-    """The first arm, where it is DRR, against one attempt and against voting at its own cost."""
-    subject, single = arms[0], [arm for arm in arms if arm.strategy == "single_pass"]
-    if not subject.strategy.startswith("drr"):
-        return []
+    """Each form of DRR against one attempt and against voting at its own cost; the verdict is about the first."""
+    single = [arm for arm in arms if arm.strategy == "single_pass"]
     voting = [*single, *(arm for arm in arms if arm.strategy in VOTING)]
     return [
-        compare(subject, single, grader, against="single_pass", seed=seed),
-        compare(subject, voting, grader, against="voting", seed=seed),
+        comparison
+        for arm in arms
+        if arm.strategy.startswith("drr")
+        for comparison in (
+            compare(arm, single, grader, against="single_pass", seed=seed),
+            compare(arm, voting, grader, against="voting", seed=seed),
+        )
     ]
 
 

@@ -1,16 +1,21 @@
 """Names beside the points of a chart, placed so that they cover neither each other nor the points."""
 
 from collections.abc import Iterable, Sequence
-from itertools import product
+from itertools import pairwise, product
 from typing import Any, NamedTuple
 
 _DISTANCES = (7.0, 15.0, 26.0, 38.0, 52.0)
 """Points between a mark and its name, nearest first."""
-_SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
-_LEADER_FROM = 26.0
+_STEPS = (0.0, 1.0, -1.0, 0.5, -0.5)
+_SIDES = tuple((across, up) for up, across in product(_STEPS, _STEPS) if max(abs(across), abs(up)) == 1)
+_LEADER_FROM = 15.0
 """A name this far away is tied to its mark by a line."""
 _MARK = 6.0
 """Half the width of a mark, in points."""
+
+
+_LINE_BOXES = 24
+"""Boxes that stand for one stretch of a line."""
 
 
 class Label(NamedTuple):
@@ -55,7 +60,7 @@ def place_labels(axes: Any, labels: Sequence[Label]) -> None:
     figure.draw_without_rendering()  # lays out the axes, so that places on the canvas are known
     scale = 72.0 / figure.dpi
     frame = _scaled(axes.get_window_extent(), scale)
-    taken = [box for label in labels for box in _obstacles(axes, label, scale)]
+    taken = [box for label in labels for box in _obstacles(axes, label, scale)] + _lines(axes, scale)
     for label in sorted(labels, key=lambda label: not label.main):
         x, y = (scale * value for value in axes.transData.transform((label.x, label.y)))
         box, distance = choose_place((x, y), _measure(figure, label, scale), frame, taken)
@@ -78,7 +83,7 @@ def choose_place(
 
 
 def _beside(
-    point: tuple[float, float], size: tuple[float, float], distance: float, side: tuple[int, int]
+    point: tuple[float, float], size: tuple[float, float], distance: float, side: tuple[float, float]
 ) -> tuple[Box, float]:
     """The box of that size whose nearest edge or corner is `distance` from the point."""
     (x, y), (width, height), (across, up) = point, size, side
@@ -92,6 +97,18 @@ def _obstacles(axes: Any, label: Label, scale: float) -> list[Box]:
     places = axes.transData.transform([(label.x, label.low), (label.x, label.y), (label.x, label.high)])
     (x, low), (_, y), (_, high) = ((scale * across, scale * up) for across, up in places)
     return [Box(x - _MARK, y - _MARK, x + _MARK, y + _MARK), Box(x - 3, low, x + 3, high)]
+
+
+def _lines(axes: Any, scale: float) -> list[Box]:
+    """Small boxes along the drawn lines."""
+    boxes = []
+    for line in axes.lines:
+        corners = scale * axes.transData.transform(line.get_xydata())
+        for (x, y), (end_x, end_y) in pairwise(corners):
+            steps = [step / _LINE_BOXES for step in range(_LINE_BOXES + 1)]
+            centers = [(x + step * (end_x - x), y + step * (end_y - y)) for step in steps]
+            boxes += [Box(across - 1.5, up - 1.5, across + 1.5, up + 1.5) for across, up in centers]
+    return boxes
 
 
 def _measure(figure: Any, label: Label, scale: float) -> tuple[float, float]:
@@ -113,7 +130,7 @@ def _write(axes: Any, label: Label, offset: tuple[float, float], *, leader: bool
         xytext=offset,
         textcoords="offset points",
         annotation_clip=False,
-        arrowprops={"arrowstyle": "-", "linewidth": 0.5, "alpha": 0.6} if leader else None,
+        arrowprops={"arrowstyle": "-", "linewidth": 0.8, "alpha": 0.8} if leader else None,
         zorder=5,
         **_font(label),
     )

@@ -2,7 +2,7 @@
 
 from drr_agent.errors import MissingExtraError, require_extra
 from drr_agent.evaluation.charts import Picture, draw_pictures
-from drr_agent.evaluation.report import Report, title_of
+from drr_agent.evaluation.report import Report, letters, title_of
 from drr_agent.evaluation.table import interval, number, percent, points
 
 _TEMPLATE = "report.html.j2"
@@ -24,7 +24,9 @@ def render_page(report: Report) -> str:
     )
     environment.filters.update(percent=percent, interval=interval, number=number, points=points, title_of=title_of)
     pictures, missing = _pictures(report)
-    page: str = environment.get_template(_TEMPLATE).render(report=report, pictures=pictures, missing=missing)
+    page: str = environment.get_template(_TEMPLATE).render(
+        report=report, letters=letters(report), pictures=pictures, missing=missing
+    )
     return page
 
 

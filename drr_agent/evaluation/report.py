@@ -4,7 +4,9 @@
 """
 
 import os
+from itertools import chain, product
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -64,6 +66,7 @@ class StrategyResult(ReportPart):
     mean_tokens: float | None
     """Input and output tokens a run, over the runs whose every call was metered; `None` when there is none."""
     mean_seconds: float
+    """Seconds of a run's think calls, one after the other; a draw that is shared keeps the time it first took."""
     accept_rate: Share
     """Share of the runs that ended because the policy accepted."""
     abstained: Count
@@ -205,6 +208,12 @@ class Report(ReportPart):
         """The label of the strategy the verdict is about."""
         first = next(iter(self.comparisons), None)
         return label(first.strategy, first.setting) if first else None
+
+
+def letters(report: Report) -> dict[str, StrategyResult]:
+    """The results by the letter that stands for each in the table and in the picture, A to Z and then AA to ZZ."""
+    names = chain(ascii_uppercase, map("".join, product(ascii_uppercase, repeat=2)))
+    return dict(zip(names, report.results, strict=False))
 
 
 def write_report(report: Report, folder: Path) -> tuple[Path, Path]:

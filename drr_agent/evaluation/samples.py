@@ -6,9 +6,9 @@ from typing import Any
 
 from drr_agent.columns import CellError, Synonyms, resolve_columns, to_text
 from drr_agent.errors import DataError
+from drr_agent.questions import question_key
 from drr_agent.state import Sample
-from drr_agent.tables import TableRow, read_table
-from drr_agent.training.behaviors import question_key
+from drr_agent.tables import read_table
 
 SAMPLE_COLUMNS: Synonyms = {
     "question": ("question", "problem", "query", "prompt", "input"),
@@ -71,9 +71,9 @@ def check_samples(samples: Iterable[Sample]) -> None:
     if not seen:
         raise DataError("expected at least one sample, got none; check the file")
     if flaws:
-        more = f", and {len(flaws) - _MOST_SHOWN} more" if len(flaws) > _MOST_SHOWN else ""
+        more = f"; and {len(flaws) - _MOST_SHOWN} more" if len(flaws) > _MOST_SHOWN else ""
         raise DataError(
-            f"expected samples with ids of their own, questions and targets; got: {'; '.join(flaws[:_MOST_SHOWN])}{more}; "
+            f"expected samples with distinct ids, questions and targets; got {'; '.join(flaws[:_MOST_SHOWN])}{more}: "
             "repair them, or map other columns"
         )
 

@@ -66,7 +66,7 @@ def summarize_runs(
         mean_turns=fmean(len(run["attempts"]) for run in runs),
         mean_calls=fmean(run["usage"]["calls"] for run in runs),
         mean_tokens=fmean(usage["input_tokens"] + usage["output_tokens"] for usage in metered) if metered else None,
-        mean_seconds=fmean(run["seconds"] for run in runs),
+        mean_seconds=fmean(sum(attempt["seconds"] for attempt in run["attempts"]) for run in runs),
         accept_rate=fmean(run["accepted"] for run in runs),
         abstained=sum(run["answer"] is None and run["stop_reason"] != "error" for run in runs),
         failed=sum(run["stop_reason"] == "error" for run in runs),

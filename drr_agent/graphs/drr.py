@@ -114,10 +114,15 @@ def _compile(
     builder.add_node("score", score.as_node())
     builder.add_node("decide", decide)
     builder.add_edge(START, "begin")
-    builder.add_edge("begin", "think")
+    builder.add_conditional_edges("begin", _first, ["think", "decide"])
     builder.add_edge("think", "score")
     builder.add_edge("score", "decide")
     return builder.compile(checkpointer=checkpointer, name=name)
+
+
+def _first(state: DRRState) -> Literal["think", "decide"]:
+    """Attempts that were already made are judged before another one is paid for."""
+    return "decide" if state["drr_attempts"] else "think"
 
 
 def default_policy(dm: DiscriminativeModel | None) -> Policy:

@@ -107,9 +107,11 @@ def _as_attempt(draft: Draft, *, turn: int, signals: dict[str, float | None]) ->
 
 
 def _checked(score: Score) -> Score:
-    """A DM's score, if it is a probability."""
+    """A DM's score, if it is a probability and its logit a number."""
     if not (math.isfinite(score.score) and 0.0 <= score.score <= 1.0):
         raise DMError(f"a DM must give a probability in [0, 1], got {score.score!r}; check its weights and calibration")
+    if score.logit is not None and not math.isfinite(score.logit):
+        raise DMError(f"a DM must give a finite logit or None, got {score.logit!r}; check its weights")
     return score
 
 

@@ -10,7 +10,7 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langgraph.config import get_stream_writer
 
 from drr_agent.feedback import Feedback, next_ask
-from drr_agent.parsing import Parser, read_logprobs, read_truncated, read_usage
+from drr_agent.parsing import Parser, read_logprobs, read_seconds, read_truncated, read_usage
 from drr_agent.prompts import Prompts
 from drr_agent.state import Draft, DRRState, FeedbackKind
 
@@ -85,7 +85,7 @@ class Think:
             "feedback": call.kind,
             "error": None,
             "usage": read_usage(raw),
-            "seconds": round(time.monotonic() - call.clock, 4),
+            "seconds": round(time.monotonic() - call.clock, 4) if (first := read_seconds(raw)) is None else first,
         }
         return {"drr_draft": draft, "drr_replies": [*call.replies, reply.message]}
 

@@ -4,7 +4,6 @@ import hashlib
 from typing import Literal, TypedDict, cast, get_args
 
 from drr_agent.dm.protocol import ScoreRequest
-from drr_agent.grading import normalize_text
 from drr_agent.state import Attempt, FeedbackKind, Label
 
 Split = Literal["train", "validation", "calibration", "test"]
@@ -12,7 +11,7 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 class Behavior(TypedDict):
-    """One row of a dataset. A row without a label never trains; one without an answer never trains either, and counts."""
+    """One row of a dataset. A row without a label or without an answer never trains; it is kept, since it counts."""
 
     id: str
     """Stable: the run and the turn, whichever store the row came through."""
@@ -43,11 +42,6 @@ class Behavior(TypedDict):
     dataset: str | None
     """The benchmark or task the question belongs to, where the source says so."""
     started_at: str | None
-
-
-def question_key(question: str) -> str:
-    """Sixteen hex digits that questions differing only in case, space and punctuation share."""
-    return hashlib.sha256(normalize_text(question).encode()).hexdigest()[:16]
 
 
 def assign_split(key: str, fractions: dict[Split, float]) -> Split:

@@ -5,23 +5,29 @@ every question's attempts, so the policy's confidence is a probability at every 
 draws have no order of their own, so each question is also read in shuffled orders.
 """
 
+import operator
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
 
+from drr_agent.dm.folder import load_dm, set_consensus
+from drr_agent.dm.protocol import DiscriminativeModel
 from drr_agent.errors import DataError
 from drr_agent.grading import AUTO, Grader
 from drr_agent.policy import ConsensusPolicy, ConsensusWeights, MajorityPolicy, Policy, play, score_logit
 from drr_agent.state import Attempt, Label
+from drr_agent.training.behaviors import Behavior, to_attempt, to_request
 
 _ORDERS = 4
 """Shuffled readings of each question."""
 _RIDGE = 1e-3
 """Pull towards the default weights, so that few questions do not give wild ones."""
+_IDENTICAL = Grader(name="identical", same=operator.eq)
 _THRESHOLDS = tuple(round(0.30 + 0.01 * step, 2) for step in range(70))
 
 
@@ -83,17 +89,61 @@ def choose_threshold(
         questions: scored, labelled attempts; not those the result is reported on.
         policy: the policy whose threshold is chosen.
         max_turns: the most calls a question.
-        mean_calls: the most calls on average; by default what adaptive self-consistency would use here.
+        mean_calls: the most calls on average; by default what adaptive self-consistency would use here. Where no
+            threshold is that cheap, the cheapest is taken.
+
+    Raises:
+        DataError: there is no question.
     """
-    adaptive = replay(questions, MajorityPolicy(confidence=0.95, grader=policy.grader), max_turns=max_turns)
-    limit = adaptive[1] if mean_calls is None else mean_calls
-    tried = []
-    for threshold in _THRESHOLDS:
-        candidate = replace(policy, threshold=threshold)
-        accuracy, calls = replay(questions, candidate, max_turns=max_turns)
-        tried.append(Operating(candidate, accuracy, calls))
-    affordable = [row for row in tried if row.mean_calls <= limit] or tried[:1]
+    if mean_calls is None:
+        adaptive = MajorityPolicy(confidence=0.95, grader=policy.grader)
+        _, mean_calls = replay(questions, adaptive, max_turns=max_turns)
+    readings = _read(questions, policy, max_turns)
+    tried = [_operate(replace(policy, threshold=threshold), readings) for threshold in _THRESHOLDS]
+    affordable = [row for row in tried if row.mean_calls <= mean_calls] or tried[:1]
     return max(affordable, key=lambda row: (round(row.accuracy, 4), -row.mean_calls))
+
+
+class _Readings(NamedTuple):
+    """The policy's choice after each turn of each reading; it does not depend on the threshold."""
+
+    confidence: np.ndarray
+    """Shape (readings, turns); -1 where the log had ended."""
+    right: np.ndarray
+    """Same shape."""
+    ends: np.ndarray
+    """Index of each reading's last turn, shape (readings,)."""
+
+
+def _read(questions: Sequence[LabelledQuestion], policy: ConsensusPolicy, max_turns: int) -> _Readings:
+    generator, identical = random.Random(0), replace(policy, grader=_IDENTICAL)
+    rows: list[list[tuple[float, bool]]] = []
+    for question in questions:
+        for attempts, labels in _orders(_canonical(question, policy.grader), generator):
+            turns = range(1, min(max_turns, len(attempts)) + 1)
+            decisions = [identical.decide(attempts[:turn]) for turn in turns]
+            rows.append(
+                [(d.confidence or 0.0, d.choice is not None and labels[d.choice] == "correct") for d in decisions]
+            )
+    ends = np.array([len(row) - 1 for row in rows])
+    table = np.array([row + [(-1.0, False)] * (max_turns - len(row)) for row in rows])
+    return _Readings(table[:, :, 0], table[:, :, 1], ends)
+
+
+def _operate(policy: ConsensusPolicy, readings: _Readings) -> Operating:
+    accepted = readings.confidence >= policy.threshold
+    stop = np.where(accepted.any(axis=1), accepted.argmax(axis=1), readings.ends)
+    return Operating(policy, float(readings.right[np.arange(len(stop)), stop].mean()), float(stop.mean() + 1))
+
+
+def _canonical(question: LabelledQuestion, grader: Grader) -> LabelledQuestion:
+    """The question with equal answers spelled alike, so that they need not be compared again."""
+    groups = grader.group([attempt["answer"] for attempt in question.attempts])
+    spelled = [None if group is None else str(group) for group in groups]
+    attempts: list[Attempt] = [
+        {**attempt, "answer": answer} for attempt, answer in zip(question.attempts, spelled, strict=True)
+    ]
+    return LabelledQuestion(attempts, question.labels)
 
 
 def replay(
@@ -127,8 +177,8 @@ def _orders(question: LabelledQuestion, generator: random.Random) -> list[Labell
 def _prefixes(questions: Sequence[LabelledQuestion], grader: Grader, generator: random.Random) -> _Prefixes:
     rows: list[tuple[list[float], list[int], int | None, float]] = []
     for question in questions:
-        for ordered in _orders(question, generator):
-            rows += _read_prefixes(ordered, grader)
+        for ordered in _orders(_canonical(question, grader), generator):
+            rows += _read_prefixes(ordered)
     if not rows:
         raise DataError("expected labelled attempts with answers to fit the consensus, got none; label more attempts")
     width = max(len(sums) for sums, *_ in rows) + 1
@@ -144,7 +194,7 @@ def _prefixes(questions: Sequence[LabelledQuestion], grader: Grader, generator: 
 
 
 def _read_prefixes(
-    question: LabelledQuestion, grader: Grader
+    question: LabelledQuestion,
 ) -> list[tuple[list[float], list[int], int | None, float]]:
     """Per prefix: score sums and sizes of its answers, the place of the right one, and the prefix's weight."""
     kept = [
@@ -152,7 +202,7 @@ def _read_prefixes(
         for attempt, label in zip(question.attempts, question.labels, strict=True)
         if attempt["answer"] is not None and label is not None
     ]
-    groups = grader.group([attempt["answer"] for attempt, _ in kept])
+    groups = _IDENTICAL.group([attempt["answer"] for attempt, _ in kept])
     sums: list[float] = []
     sizes: list[int] = []
     right: int | None = None
@@ -178,3 +228,52 @@ def _negative_log_likelihood(weights: np.ndarray, given: _Prefixes) -> float:
     log_total = np.log(np.exp(supports - peak).sum(axis=1)) + peak[:, 0]
     log_right = supports[np.arange(len(supports)), given.right]
     return float(np.average(log_total - log_right, weights=given.weight))
+
+
+def label_questions(rows: Sequence[Behavior], dm: DiscriminativeModel) -> list[LabelledQuestion]:
+    """Scored attempts by question and Reasoner, draws in order; those without an answer stay unscored."""
+    answered = [row for row in rows if row["answer"] is not None]
+    scores = dm.score([to_request(row) for row in answered])
+    by_id = {row["id"]: score for row, score in zip(answered, scores, strict=True)}
+    groups: dict[tuple[str, str], list[Behavior]] = {}
+    for row in rows:
+        groups.setdefault((row["question_key"], row["reasoner"]), []).append(row)
+    questions = []
+    for group in groups.values():
+        ordered = sorted(group, key=lambda row: (row["draw"] or 0, row["turn"], row["id"]))
+        scored = [(row, by_id.get(row["id"])) for row in ordered]
+        attempts = [to_attempt(row, score=None if found is None else found.score) for row, found in scored]
+        questions.append(LabelledQuestion(attempts, [row["label"] for row in ordered]))
+    return questions
+
+
+def calibrate_consensus(
+    path: Path,
+    rows: Sequence[Behavior],
+    *,
+    max_turns: int = 8,
+    mean_calls: float | None = None,
+    grader: Grader = AUTO,
+    seed: int = 0,
+) -> Operating:
+    """Fit the consensus of a saved DM to calibration rows, choose its threshold, and store both in the folder.
+
+    Args:
+        path: the DM folder, calibrated.
+        rows: the calibration split, at the live base rate.
+        max_turns: the most calls a question.
+        mean_calls: as for `choose_threshold`.
+        grader: answer equality.
+        seed: of the shuffled readings.
+
+    Raises:
+        DataError: no row has a label and an answer.
+        DMError: there is no DM at `path`.
+    """
+    questions = label_questions(rows, load_dm(path))
+    weights = fit_consensus(questions, grader=grader, seed=seed)
+    chosen = choose_threshold(
+        questions, ConsensusPolicy(weights=weights, grader=grader), max_turns=max_turns, mean_calls=mean_calls
+    )
+    set_consensus(path, {**weights.as_dict(), "threshold": chosen.policy.threshold})
+    return chosen

@@ -1,0 +1,110 @@
+"""drr ask: one question through the loop, turn by turn."""
+
+from dataclasses import replace
+from typing import Annotated, Any
+
+import typer
+from langchain_core.messages import HumanMessage
+from rich.markup import escape
+
+from drr_agent.cli import options
+from drr_agent.cli.app import app
+from drr_agent.cli.console import errors, out, print_json
+from drr_agent.dm.folder import load_dm
+from drr_agent.graphs import create_drr_graph
+from drr_agent.graphs.drr import default_policy
+from drr_agent.policy import ConsensusPolicy, Policy
+from drr_agent.reasoners import create_reasoner
+from drr_agent.state import Run
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="The question.")],
+    reasoner: options.ReasonerSpec = "pocket",
+    dm: options.DMPath = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Accept at this probability; by default what calibration chose.")
+    ] = None,
+    max_turns: options.MaxTurns = 8,
+    feedback: options.FeedbackName = "fresh",
+    parser: options.ParserName = "answer",
+    base_url: options.BaseUrl = None,
+    temperature: options.Temperature = None,
+    max_tokens: options.MaxTokens = None,
+    timeout: options.Timeout = 60.0,
+    logprobs: options.Logprobs = True,
+    json: options.AsJson = False,
+) -> None:
+    """Ask a question, and watch the Reasoner think until the DM believes it.
+
+    Without `--dm`, the pocket Reasoner gets the DM that ships; any other Reasoner is judged by the agreement of its
+    attempts alone, until you train a DM on its log.
+
+        drr ask "Ava has 3 bags with 12 marbles each. She gives 9 to Ben. How many marbles does Ava have?"
+    """
+    model = create_reasoner(
+        reasoner,
+        base_url=base_url,
+        temperature=temperature,
+        max_tokens=max_tokens,
+        timeout=timeout,
+        logprobs=logprobs,
+    )
+    name = "pocket" if dm is None and reasoner == "pocket" else dm
+    judge = None if name is None else load_dm(name)
+    graph = create_drr_graph(
+        model, judge, policy=_policy(judge, threshold), max_turns=max_turns, feedback=feedback, parser=parser
+    )
+    run = _watch(graph, question, show=not json)
+    if json:
+        print_json(run)
+    else:
+        _print_outcome(run)
+    raise typer.Exit(0 if run["answer"] is not None else 1)
+
+
+def _policy(judge: Any, threshold: float | None) -> Policy | None:
+    """The DM's own policy, at another threshold where one is given."""
+    policy = default_policy(judge)
+    return (
+        replace(policy, threshold=threshold)
+        if threshold is not None and isinstance(policy, ConsensusPolicy)
+        else policy
+    )
+
+
+def _watch(graph: Any, question: str, *, show: bool) -> Run:
+    """Run the graph and print each turn as it happens."""
+    given = {"messages": [HumanMessage(question)]}
+    for mode, event in graph.stream(given, stream_mode=["custom", "values"]):
+        if mode == "values":
+            values = event
+        elif show:
+            _print_event(event)
+    run: Run = values["drr"]
+    return run
+
+
+def _print_event(event: dict[str, Any]) -> None:
+    if event["type"] == "drr.score":
+        answer = "no answer" if event["answer"] is None else f"answer {event['answer']}"
+        score = "not scored" if event["score"] is None else f"score {event['score']:.2f}"
+        trouble = event["error"] or event["score_error"]
+        out.print(f"turn {event['turn']}  {escape(answer)}  {score}", end="", highlight=False)
+        out.print(f"  [red]{escape(trouble)}[/]" if trouble else "", end="")
+    elif event["type"] == "drr.decide":
+        confidence = "" if event["confidence"] is None else f"  P(best so far is right) {event['confidence']:.2f}"
+        out.print(f"{confidence}  → {event['stop_reason'] or 'think again'}", highlight=False)
+
+
+def _print_outcome(run: Run) -> None:
+    if run["answer"] is None:
+        errors.print(f"no answer ({run['stop_reason']})", highlight=False)
+        return
+    chosen = run["attempts"][run["choice"] or 0]
+    tokens = run["usage"]["input_tokens"] + run["usage"]["output_tokens"]
+    out.print(f"\n{escape(chosen['rationale'])}", highlight=False)
+    out.print(f"[bold]{escape(run['answer'])}[/]", highlight=False)
+    spent = f"{run['usage']['calls']} calls, {tokens:,} tokens, {run['seconds']:.1f} s"
+    errors.print(f"[dim]{run['stop_reason']} after {spent}[/]", highlight=False)

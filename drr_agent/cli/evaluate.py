@@ -1,0 +1,76 @@
+"""drr evaluate: every strategy on the same fresh questions."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from drr_agent.cli import options
+from drr_agent.cli.app import app
+from drr_agent.cli.console import out, print_json
+from drr_agent.cli.inputs import pairs, read_questions
+from drr_agent.dm.folder import load_dm
+from drr_agent.evaluation.evaluate import EvaluateConfig
+from drr_agent.evaluation.evaluate import evaluate as run
+from drr_agent.evaluation.report import Report, write_report
+from drr_agent.evaluation.table import render_table
+from drr_agent.reasoners import create_reasoner
+
+
+@app.command()
+def evaluate(
+    samples: Annotated[
+        str, typer.Argument(help="Fresh questions with targets: a JSONL, CSV or Parquet file, or `pocket:N`.")
+    ],
+    folder: options.OutFolder,
+    reasoner: options.ReasonerSpec = "pocket",
+    dm: options.DMPath = None,
+    max_turns: options.MaxTurns = 8,
+    threshold: Annotated[float | None, typer.Option(help="Of the paper's rule; by default the DM's own.")] = None,
+    grader: options.GraderName = "auto",
+    mapping: options.Mapping = None,
+    concurrency: options.Concurrency = 64,
+    base_url: options.BaseUrl = None,
+    temperature: options.Temperature = None,
+    max_tokens: options.MaxTokens = None,
+    timeout: options.Timeout = 60.0,
+    logprobs: options.Logprobs = True,
+    seed: options.Seed = 0,
+    json: options.AsJson = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Compare DRR with what one would use instead, on the same questions and the same draws.
+
+    Use questions that the DM was neither trained nor calibrated on. Draws are kept, so an interrupted evaluation goes
+    on where it stopped.
+
+        drr evaluate fresh.jsonl --out report --reasoner openai:gpt-4o-mini --dm dm
+    """
+    report = run(
+        create_reasoner(
+            reasoner,
+            base_url=base_url,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            timeout=timeout,
+            logprobs=logprobs,
+        ),
+        None if dm is None else load_dm(dm),
+        read_questions(samples, mapping=pairs(mapping), seed=seed),
+        folder,
+        config=EvaluateConfig(
+            max_turns=max_turns, threshold=threshold, grader=grader, concurrency=concurrency, progress=not quiet
+        ),
+    )
+    write_report(report, folder)
+    show_report(report, folder, json=json)
+
+
+def show_report(report: Report, folder: Path, *, json: bool) -> None:
+    """The verdict and the table, or the whole report as JSON."""
+    if json:
+        print_json(report.model_dump(mode="json"))
+        return
+    out.print(render_table(report))
+    out.print(report.verdict, highlight=False)
+    out.print(f"→ {folder / 'report.html'}", highlight=False)

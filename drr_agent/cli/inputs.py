@@ -1,0 +1,53 @@
+"""What several commands read from their arguments."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from drr_agent.errors import ConfigError
+from drr_agent.evaluation.samples import read_samples
+from drr_agent.reasoners.word_problems import generate
+from drr_agent.state import Sample
+from drr_agent.training.behaviors import SPLITS, Split
+
+_GENERATED = re.compile(r"pocket:(\d+)")
+
+
+def pairs(settings: Iterable[str] | None) -> dict[str, str]:
+    """`ROLE=COLUMN` options as a mapping.
+
+    Raises:
+        ConfigError: an option without `=`.
+    """
+    mapping = {}
+    for setting in settings or ():
+        role, equals, column = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"`--map` takes ROLE=COLUMN, got {setting!r}; write `--map target=gold`")
+        mapping[role.strip()] = column.strip()
+    return mapping
+
+
+def parse_fractions(text: str) -> dict[Split, float]:
+    """`0.6,0.15,0.15,0.1` as shares of the splits, in their order.
+
+    Raises:
+        ConfigError: not one number a split.
+    """
+    try:
+        shares = [float(part) for part in text.split(",")]
+        return dict(zip(SPLITS, shares, strict=True))
+    except ValueError as error:
+        raise ConfigError(
+            f"`--fractions` takes {len(SPLITS)} numbers, such as 0.6,0.15,0.15,0.1, got {text!r}"
+        ) from error
+
+
+def read_questions(text: str, *, mapping: dict[str, str], seed: int) -> list[Sample]:
+    """Samples from a file, or `pocket:N` generated ones.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    generated = _GENERATED.fullmatch(text)
+    return generate(int(generated[1]), seed=seed) if generated else read_samples(Path(text), mapping=mapping)

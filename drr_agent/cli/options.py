@@ -1,0 +1,51 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ReasonerSpec = Annotated[
+    str,
+    typer.Option(
+        "--reasoner",
+        "-r",
+        help="Who thinks: `pocket` (ships with the package, offline), `local:PATH_OR_ID`, `openai:MODEL`, or "
+        "`PROVIDER:MODEL` of another vendor. Keys come from the environment.",
+    ),
+]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option(help="An OpenAI-compatible server for `openai:MODEL`: vLLM, Ollama, llama.cpp, `transformers serve`."),
+]
+Temperature = Annotated[float | None, typer.Option(help="Sampling temperature; by default the model's own.")]
+MaxTokens = Annotated[int | None, typer.Option(help="Most tokens of a reply; by default the model's own.")]
+Timeout = Annotated[float | None, typer.Option(help="Seconds a call may take, for Reasoners behind an API.")]
+Logprobs = Annotated[
+    bool, typer.Option(help="Ask the Reasoner for token log probabilities; some APIs refuse to give them.")
+]
+DMPath = Annotated[str | None, typer.Option("--dm", help="A DM folder, or `pocket` for the one that ships.")]
+MaxTurns = Annotated[int, typer.Option(min=1, help="Most think calls a question.")]
+FeedbackName = Annotated[
+    str,
+    typer.Option("--feedback", help="What a rejected Reasoner is told: `fresh` (nothing), `history` or `contrast`."),
+]
+ParserName = Annotated[
+    str, typer.Option("--parser", help="How the answer is read: answer, number, choice, message or structured.")
+]
+GraderName = Annotated[
+    str, typer.Option("--grader", help="Answer equality: auto, exact, number, choice, or math (extra `math`).")
+]
+Concurrency = Annotated[int, typer.Option(min=1, help="Most questions at a time.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random here.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value for machines instead of text.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
+Mapping = Annotated[
+    list[str] | None,
+    typer.Option("--map", help="ROLE=COLUMN for files made elsewhere, such as `target=gold`; repeat for more."),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option("--where", help="Keep rows for which this holds, such as `model=gemma-2-2b-it` or `tokens<512`."),
+]
+OutFolder = Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")]

@@ -1,0 +1,122 @@
+"""drr train and drr calibrate: a dataset becomes a DM."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.table import Table
+
+from drr_agent.cli import options
+from drr_agent.cli.app import app
+from drr_agent.cli.console import out, print_json
+from drr_agent.dm.folder import read_manifest
+from drr_agent.dm.manifest import Metrics
+from drr_agent.grading import get_grader
+from drr_agent.training.calibrate import calibrate_dm
+from drr_agent.training.config import LoraConfig, TrainConfig
+from drr_agent.training.consensus import calibrate_consensus
+from drr_agent.training.dataset import load_dataset
+from drr_agent.training.train import train_on
+
+DatasetFolder = Annotated[Path, typer.Argument(help="A dataset made by `drr harvest`.")]
+
+
+@app.command()
+def train(
+    dataset: DatasetFolder,
+    folder: options.OutFolder,
+    backbone: Annotated[
+        str,
+        typer.Option(
+            help="A transformers folder or hub id, encoder or decoder, such as answerdotai/ModernBERT-base; `minilm` "
+            "(extra `minilm`) and `pocket` need no hub."
+        ),
+    ] = "pocket",
+    inputs: Annotated[
+        Literal["text", "signals", "both"], typer.Option(help="What the score is made of; `signals` trains in seconds.")
+    ] = "both",
+    max_length: Annotated[int, typer.Option(min=16, help="Most tokens of a text.")] = 512,
+    epochs: Annotated[float, typer.Option(help="Passes over the training split.")] = 3.0,
+    max_steps: Annotated[int | None, typer.Option(min=1, help="End after so many steps.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows a step.")] = 32,
+    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 5e-5,
+    bce: Annotated[float, typer.Option(help="Weight of the cross-entropy loss, which learns the base rate.")] = 1.0,
+    pairs: Annotated[
+        float, typer.Option(help="Weight of the pairwise loss, which learns to tell attempts at one question apart.")
+    ] = 1.0,
+    balanced: Annotated[bool, typer.Option(help="Count right and wrong rows alike in the cross-entropy.")] = False,
+    lora_rank: Annotated[
+        int | None, typer.Option(min=1, help="Train low-rank adapters of this rank (extra `lora`).")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint of a training that was cut off.")] = True,
+    seed: options.Seed = 0,
+    json: options.AsJson = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train a DM on a dataset's train split, early-stopped on its validation split.
+
+    Then run `drr calibrate`, which turns its logits into probabilities.
+
+        drr train data --out dm --backbone answerdotai/ModernBERT-base
+        accelerate launch -m drr_agent train data --out dm --backbone Qwen/Qwen3-0.6B --lora-rank 16
+    """
+    config = TrainConfig(
+        backbone=backbone,
+        inputs=inputs,
+        max_length=max_length,
+        epochs=epochs,
+        max_steps=max_steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        bce_weight=bce,
+        pair_weight=pairs,
+        class_weight="balanced" if balanced else None,
+        lora=None if lora_rank is None else LoraConfig(rank=lora_rank),
+        seed=seed,
+        progress=not quiet,
+    )
+    train_on(load_dataset(dataset), config=config, out=folder, resume=resume)
+    _show(read_manifest(folder).metrics["validation"], folder, json=json)
+
+
+@app.command()
+def calibrate(
+    dm: Annotated[Path, typer.Argument(help="A DM made by `drr train`.")],
+    dataset: DatasetFolder,
+    max_turns: options.MaxTurns = 8,
+    mean_calls: Annotated[
+        float | None,
+        typer.Option(help="Most Reasoner calls a question on average; by default what adaptive self-consistency uses."),
+    ] = None,
+    grader: options.GraderName = "auto",
+    seed: options.Seed = 0,
+    json: options.AsJson = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Turn a DM's logits into probabilities on the calibration split, and choose the loop's threshold there.
+
+    Nothing is reported on the rows it was chosen on: use `drr evaluate` with fresh questions for that.
+    """
+    data = load_dataset(dataset)
+    metrics = calibrate_dm(dm, data.labelled("calibration"), seed=seed, progress=not quiet)
+    chosen = calibrate_consensus(
+        dm,
+        data.rows("calibration"),
+        max_turns=max_turns,
+        mean_calls=mean_calls,
+        grader=get_grader(grader),
+        seed=seed,
+    )
+    loop = {"threshold": chosen.policy.threshold, "accuracy": chosen.accuracy, "mean_calls": chosen.mean_calls}
+    _show({**metrics, **{f"loop_{name}": value for name, value in loop.items()}}, dm, json=json)
+
+
+def _show(metrics: Metrics, folder: Path, *, json: bool) -> None:
+    if json:
+        print_json(metrics)
+        return
+    table = Table("metric", "value", box=None, pad_edge=False)
+    for name, value in metrics.items():
+        table.add_row(name.replace("_", " "), "–" if value is None else f"{value:.4g}")
+    out.print(table)
+    out.print(f"→ {folder}", highlight=False)

@@ -1,0 +1,116 @@
+"""drr demo: the whole path once, offline, with the Reasoner that ships.
+
+Distill its attempts at generated questions, harvest them into a dataset, train and calibrate a DM on it, and compare
+the loop with what one would use instead, on questions that nothing here has seen. Each stage leaves its files in the
+run folder and is not done twice: an interrupted demo goes on where it stopped.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from drr_agent.dm.folder import is_dm, load_dm
+from drr_agent.evaluation.evaluate import EvaluateConfig, evaluate
+from drr_agent.evaluation.report import Report, write_report
+from drr_agent.reasoners import create_reasoner
+from drr_agent.reasoners.word_problems import generate
+from drr_agent.training.behaviors import Split
+from drr_agent.training.calibrate import calibrate_dm
+from drr_agent.training.config import TrainConfig
+from drr_agent.training.consensus import calibrate_consensus
+from drr_agent.training.dataset import Dataset, load_dataset, write_dataset
+from drr_agent.training.distill import distill
+from drr_agent.training.harvest import harvest
+from drr_agent.training.train import train_dm
+
+_FRACTIONS: dict[Split, float] = {"train": 0.6, "validation": 0.15, "calibration": 0.25}
+"""The test questions are generated afresh, so none of the logged ones are kept back."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoConfig:
+    """How much the demo does."""
+
+    questions: int = 480
+    """Questions to distill from."""
+    attempts: int = 8
+    """Independent attempts at each."""
+    fresh: int = 500
+    """Questions to compare on."""
+    max_turns: int = 8
+    seed: int = 20250101
+    train: TrainConfig = field(
+        default_factory=lambda: TrainConfig(
+            backbone="pocket", max_length=256, epochs=2.0, batch_size=32, learning_rate=3e-4, evaluations=4
+        )
+    )
+    progress: bool = True
+
+
+def run_demo(out: Path, *, config: DemoConfig | None = None, say: Callable[[str], None] = print) -> Report:
+    """Walk the whole path and write `runs.jsonl`, `dataset/`, `dm/`, `report.json` and `report.html` under `out`.
+
+    Args:
+        out: the run folder; what a stage left there is used again.
+        config: how much to do.
+        say: hears what is happening, a line at a time.
+    """
+    config = DemoConfig() if config is None else config
+    clock = time.monotonic()
+    dataset = _collect(out, config, say)
+    _train(out, dataset, config, say)
+    report = _compare(out, dataset, config, say)
+    whole = report.model_copy(update={"timings": {**report.timings, "everything": round(time.monotonic() - clock, 1)}})
+    write_report(whole, out)
+    return whole
+
+
+def _collect(out: Path, config: DemoConfig, say: Callable[[str], None]) -> Dataset:
+    """Distill and harvest."""
+    log = out / "runs.jsonl"
+    say(f"distill: {config.questions} questions, {config.attempts} attempts each → {log}")
+    samples = generate(config.questions, seed=config.seed)
+    reasoner = create_reasoner("pocket", logprobs=True)
+    distill(reasoner, samples, log=log, attempts=config.attempts, concurrency=256, progress=config.progress)
+    result = harvest([log], progress=config.progress)
+    folder = out / "dataset"
+    write_dataset(result.behaviors, folder, fractions=_FRACTIONS, sources=result.sources, drops=result.drops)
+    dataset = load_dataset(folder)
+    counts = ", ".join(f"{name} {split.rows}" for name, split in dataset.manifest.splits.items() if split.rows)
+    say(f"harvest: {dataset.manifest.count} behaviors ({counts}) → {folder}")
+    return dataset
+
+
+def _train(out: Path, dataset: Dataset, config: DemoConfig, say: Callable[[str], None]) -> None:
+    """Train and calibrate the DM, and the same without its text."""
+    for name, inputs in (("dm", "both"), ("dm-signals", "signals")):
+        folder = out / name
+        if is_dm(folder):
+            say(f"train: there is a DM at {folder}")
+            continue
+        say(f"train: {inputs} → {folder}")
+        settings = TrainConfig(**{**config.train.__dict__, "inputs": inputs, "progress": config.progress})
+        train_dm(dataset.labelled("train"), dataset.labelled("validation"), config=settings, out=folder)
+        calibrate_dm(folder, dataset.labelled("calibration"))
+    chosen = calibrate_consensus(out / "dm", dataset.rows("calibration"), max_turns=config.max_turns)
+    say(
+        f"calibrate: accept at {chosen.policy.threshold:g}, "
+        f"{chosen.accuracy:.3f} right at {chosen.mean_calls:.2f} calls on the calibration questions"
+    )
+
+
+def _compare(out: Path, dataset: Dataset, config: DemoConfig, say: Callable[[str], None]) -> Report:
+    """Every strategy on fresh questions."""
+    say(f"evaluate: {config.fresh} fresh questions")
+    settings = EvaluateConfig(
+        max_turns=config.max_turns, title="drr demo", dataset=dataset.digest, progress=config.progress
+    )
+    return evaluate(
+        create_reasoner("pocket", logprobs=True),
+        load_dm(out / "dm"),
+        generate(config.fresh, seed=config.seed + 1),
+        out / "evaluation",
+        config=settings,
+        parts={"signals alone": load_dm(out / "dm-signals")},
+    )

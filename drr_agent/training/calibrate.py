@@ -1,0 +1,103 @@
+"""Calibrate: probabilities at the base rate that a DM will meet, with the numbers to believe them by."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from drr_agent.dm.calibration import Calibration, apply_calibration, fit_calibration, log_loss
+from drr_agent.dm.folder import load_dm, read_manifest, update_manifest
+from drr_agent.dm.manifest import Metrics
+from drr_agent.dm.models import Reading, SignalDM, TransformersDM
+from drr_agent.evaluation.metrics import auroc, brier, ece, within_question_auroc
+from drr_agent.training.behaviors import Behavior, Split, to_request
+from drr_agent.training.dataset import Dataset, require_both_classes
+
+_BATCH = 256
+"""Rows between two moves of the progress bar."""
+
+
+def calibrate_dm(
+    path: Path | str, rows: Sequence[Behavior], *, split: str = "calibration", seed: int = 0, progress: bool = True
+) -> Metrics:
+    """Fit a DM's calibration anew and store it, with its metrics, in the folder.
+
+    Consensus parameters that were fitted to the old scores are removed.
+
+    Args:
+        path: a DM folder.
+        rows: behaviors at the base rate of live use, which the DM was not trained on. Those without an answer or a
+            label are left out.
+        split: the name to store the metrics under.
+        seed: of the folds.
+        progress: show a bar.
+
+    Returns:
+        `rows`, `base_rate`, `log_loss` (nats), `ece`, `brier`, `auroc` and `within_question_auroc` of the score, and
+        `text_auroc` and `text_within_question_auroc` of the classifier alone. The probabilities measured are those
+        of the folds that left a row's question out, where there are questions enough.
+
+    Raises:
+        DMError: there is no DM at `path`, or it gives logits that are not finite.
+        DataError: the rows have one class only.
+    """
+    known = labelled(rows)
+    require_both_classes(known, what=f"the {split} rows")
+    readings = list(_read(load_dm(path), known, progress=progress))
+    calibration, metrics = calibrate_readings(readings, known, seed=seed)
+    stored = {**read_manifest(path).metrics, split: metrics}
+    update_manifest(Path(path), calibration=calibration, calibrated_on=split, metrics=stored, consensus=None)
+    return metrics
+
+
+def calibrate_on(
+    path: Path | str, dataset: Dataset, *, split: Split = "calibration", seed: int = 0, progress: bool = True
+) -> Metrics:
+    """`calibrate_dm` on a split of a dataset."""
+    return calibrate_dm(path, dataset.labelled(split), split=split, seed=seed, progress=progress)
+
+
+def calibrate_readings(
+    readings: Sequence[Reading], rows: Sequence[Behavior], *, seed: int
+) -> tuple[Calibration, Metrics]:
+    """A calibration for what a DM read in some labelled rows, and the metrics of `calibrate_dm`."""
+    labels = [row["label"] == "correct" for row in rows]
+    fused = [reading.fused for reading in readings]
+    calibration, held_out = fit_calibration(fused, labels, [row["question_key"] for row in rows], seed=seed)
+    scores = apply_calibration(calibration, fused)
+    probabilities = scores if held_out is None else held_out
+    metrics: Metrics = {
+        "rows": float(len(rows)),
+        "base_rate": sum(labels) / len(labels),
+        "log_loss": log_loss(probabilities, labels),
+        "ece": ece(probabilities, labels),
+        "brier": brier(probabilities, labels),
+        **ranking(scores.tolist(), rows),
+    }
+    texts = [reading.logit for reading in readings if reading.logit is not None]
+    if len(texts) == len(rows):
+        metrics |= {f"text_{name}": value for name, value in ranking(texts, rows).items()}
+    return calibration, metrics
+
+
+def ranking(scores: Sequence[float], rows: Sequence[Behavior]) -> Metrics:
+    """`auroc`, and `within_question_auroc` over attempts at one question by one Reasoner; `None` without pairs."""
+    labels = [row["label"] == "correct" for row in rows]
+    attempts = [(row["question_key"], row["reasoner"]) for row in rows]
+    return {
+        "auroc": auroc(scores, labels),
+        "within_question_auroc": within_question_auroc(scores, labels, attempts),
+    }
+
+
+def labelled(rows: Sequence[Behavior]) -> list[Behavior]:
+    """The rows with an answer and a label: the only ones that may train or be measured."""
+    return [row for row in rows if row["answer"] is not None and row["label"] is not None]
+
+
+def _read(dm: TransformersDM | SignalDM, rows: Sequence[Behavior], *, progress: bool) -> Iterator[Reading]:
+    with tqdm(total=len(rows), desc="score", unit="row", disable=not progress) as bar:
+        for start in range(0, len(rows), _BATCH):
+            batch = [to_request(row) for row in rows[start : start + _BATCH]]
+            yield from dm.read(batch)
+            bar.update(len(batch))

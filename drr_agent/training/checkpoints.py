@@ -1,0 +1,87 @@
+"""The trace of an unfinished training, by which it goes on where it stopped."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from drr_agent.dm.folder import is_dm, read_manifest
+from drr_agent.errors import ConfigError
+from drr_agent.training.behaviors import Behavior
+
+_RECORD = "training.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoints:
+    """The checkpoints of one training, in the folder its DM will stand in."""
+
+    out: Path
+    settings: dict[str, Any]
+    """What the training depends on, as JSON values: another training's checkpoints are not ours to go on from."""
+
+    @property
+    def path(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.out / "checkpoints"
+
+    def finished(self, *, resume: bool) -> bool:
+        """Whether the DM is there already; a training that was asked to resume has nothing left to do then.
+
+        Raises:
+            ConfigError: there is a DM, an unfinished training or something else, and it is not the one to go on with.
+        """
+        if is_dm(self.out):
+            self._agree(read_manifest(self.out).train_config, resume=resume, found="a finished DM")
+            return True
+        record = self.path / _RECORD
+        if record.is_file():
+            self._agree(json.loads(record.read_bytes()), resume=resume, found="an unfinished training")
+        elif self.out.is_file() or (self.out.is_dir() and any(self.out.iterdir())):
+            raise ConfigError(f"expected a new or empty folder to train in, found other files in {str(self.out)!r}")
+        return False
+
+    def begin(self) -> None:
+        """Record the settings, before the first checkpoint."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        temporary = self.path / f".{_RECORD}.{os.getpid()}"
+        temporary.write_text(json.dumps(self.settings, indent=2), encoding="utf-8")
+        temporary.replace(self.path / _RECORD)
+
+    def last(self) -> str | None:
+        """The last whole checkpoint, if there is one."""
+        from transformers.trainer_utils import get_last_checkpoint
+
+        if not self.path.is_dir():
+            return None
+        found: str | None = get_last_checkpoint(str(self.path))  # type: ignore[no-untyped-call]
+        return found
+
+    def remove(self) -> None:
+        """Delete the checkpoints of a training that is done."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _agree(self, found_settings: dict[str, Any], *, resume: bool, found: str) -> None:
+        if not resume:
+            raise ConfigError(
+                f"expected a new or empty folder to train in, found {found} in {str(self.out)!r}; "
+                "resume it, name another folder, or delete it"
+            )
+        names = [name for name in self.settings if self.settings[name] != found_settings.get(name)]
+        if names:
+            was = {name: found_settings.get(name) for name in names}
+            now = {name: self.settings[name] for name in names}
+            raise ConfigError(
+                f"expected to resume the training in {str(self.out)!r} with {was!r}, got {now!r}; "
+                "resume it with its own settings and rows, or name another folder"
+            )
+
+
+def digest_rows(*splits: Sequence[Behavior]) -> str:
+    """Twelve hex digits over the ids and labels of the rows, split by split."""
+    lines = [f"{row['id']}\t{row['label']}" for rows in splits for row in [*sorted(rows, key=lambda row: row["id"])]]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]

@@ -1,0 +1,104 @@
+"""The order of training rows: attempts at one question side by side, right and wrong in turn."""
+
+import random
+from collections.abc import Hashable, Iterator, Sequence
+from itertools import chain, zip_longest
+
+from torch.utils.data import Sampler
+
+_WINDOW = 16
+"""Batches that are drawn together and sorted by length, so that little is padded."""
+
+_Chunk = list[int]
+
+
+class PairSampler(Sampler[int]):
+    """Yields every row once an epoch, in chunks of attempts at one question.
+
+    Questions with right and wrong attempts are spread evenly over the epoch, so every batch has pairs. The order
+    depends on the seed and the epoch alone, so a resumed training sees the rows it would have seen.
+
+    Args:
+        groups: which rows may be compared, such as question and Reasoner; length n.
+        labels: whether each row is right; length n.
+        lengths: tokens of each row; length n.
+        batch_size: rows a step.
+        chunk_size: most rows of a chunk.
+        pairs_only: leave out the rows that no pair can have, for a loss of pairs alone.
+        seed: of the order.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Hashable],
+        labels: Sequence[bool],
+        lengths: Sequence[int],
+        *,
+        batch_size: int,
+        chunk_size: int,
+        pairs_only: bool,
+        seed: int,
+    ) -> None:
+        self._labels, self._lengths = labels, lengths
+        self._batch_size, self._chunk_size, self._seed = batch_size, chunk_size, seed
+        self._epoch = 0
+        members: dict[Hashable, list[int]] = {}
+        for index, group in enumerate(groups):
+            members.setdefault(group, []).append(index)
+        self._mixed = [rows for rows in members.values() if len({labels[row] for row in rows}) == 2]
+        self._plain = (
+            [] if pairs_only else [rows for rows in members.values() if len({labels[row] for row in rows}) == 1]
+        )
+
+    def __len__(self) -> int:
+        return sum(map(len, chain(self._mixed, self._plain)))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Which epoch's order comes next; called by the Trainer."""
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        generator = random.Random(f"{self._seed}:{self._epoch}")
+        mixed = self._chunks(self._mixed, generator)
+        plain = self._chunks(self._plain, generator)
+        windows = _windows(_interleave(mixed, plain), self._batch_size * _WINDOW)
+        rows = [row for window in windows for chunk in sorted(window, key=self._longest) for row in chunk]
+        batches = [rows[start : start + self._batch_size] for start in range(0, len(rows), self._batch_size)]
+        short = [batches.pop()] if len(rows) % self._batch_size else []
+        generator.shuffle(batches)
+        yield from chain.from_iterable([*batches, *short])
+
+    def _longest(self, chunk: _Chunk) -> int:
+        return max(self._lengths[row] for row in chunk)
+
+    def _chunks(self, groups: Sequence[list[int]], generator: random.Random) -> list[_Chunk]:
+        """Groups in pieces of at most the chunk size, shuffled."""
+        chunks = []
+        for rows in groups:
+            drawn = generator.sample(rows, len(rows))
+            right = [row for row in drawn if self._labels[row]]
+            wrong = [row for row in drawn if not self._labels[row]]
+            turns = [row for pair in zip_longest(right, wrong) for row in pair if row is not None]
+            chunks += [turns[start : start + self._chunk_size] for start in range(0, len(turns), self._chunk_size)]
+        generator.shuffle(chunks)
+        return chunks
+
+
+def _interleave(first: Sequence[_Chunk], second: Sequence[_Chunk]) -> list[_Chunk]:
+    """Both lists in their order, each spread evenly over the whole."""
+    placed = [((index + 0.5) / len(chunks), chunk) for chunks in (first, second) for index, chunk in enumerate(chunks)]
+    return [chunk for _, chunk in sorted(placed, key=lambda item: item[0])]
+
+
+def _windows(chunks: Sequence[_Chunk], rows: int) -> Iterator[list[_Chunk]]:
+    """Chunks in runs of about as many rows."""
+    window: list[_Chunk] = []
+    held = 0
+    for chunk in chunks:
+        window.append(chunk)
+        held += len(chunk)
+        if held >= rows:
+            yield window
+            window, held = [], 0
+    if window:
+        yield window

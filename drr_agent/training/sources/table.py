@@ -1,0 +1,193 @@
+"""Files of attempts made elsewhere as a source: JSON lines, CSV, TSV or Parquet, with a mapping of their columns."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from drr_agent.columns import CellError, Synonyms, resolve_columns, to_floats, to_int, to_text
+from drr_agent.errors import DataError
+from drr_agent.questions import question_key
+from drr_agent.runs import Reject
+from drr_agent.signals import DEFAULT_SIGNALS, SignalInput, compute_signals
+from drr_agent.state import NO_USAGE, Draft
+from drr_agent.tables import TableRow, read_table, table_format
+from drr_agent.training.behaviors import Behavior
+from drr_agent.training.filters import RowFilter
+from drr_agent.training.labels import Labeled, Labeler
+from drr_agent.training.sources.protocol import Flaw, Outcome, unreadable
+
+ATTEMPT_COLUMNS: Synonyms = {
+    "question": ("question", "problem", "query", "prompt", "input"),
+    "answer": ("answer", "prediction", "predicted_answer", "pred", "final_answer", "extracted_answer"),
+    "target": ("target", "gold", "gold_answer", "ground_truth", "reference", "reference_answer", "correct_answer"),
+    "label": ("label", "is_correct", "correct"),
+    "rationale": ("rationale", "reasoning", "response", "completion", "generation", "output", "solution"),
+    "reasoner": ("reasoner", "model", "model_name", "model_id"),
+    "draw": ("draw", "sample_index", "sample_idx", "attempt_index"),
+    "turn": ("turn",),
+    "run_id": ("run_id",),
+    "question_id": ("question_id", "sample_id", "task_id", "problem_id", "qid"),
+    "dataset": ("dataset", "benchmark", "task"),
+    "prompts": ("prompts", "prompt_id", "config"),
+    "context": ("context",),
+    "feedback": ("feedback",),
+    "logprobs": ("logprobs", "token_logprobs"),
+    "truncated": ("truncated",),
+    "input_tokens": ("input_tokens", "prompt_tokens"),
+    "output_tokens": ("output_tokens", "completion_tokens"),
+    "started_at": ("started_at", "created_at", "timestamp"),
+}
+"""What an imported row can say of an attempt, with the usual names of its column."""
+
+_IDENTITY = ("run_id", "question_id", "reasoner", "dataset", "prompts", "context")
+"""Beside the question and the draw: what says which run a row belongs to."""
+
+_SEEN_ROWS = 1_000
+"""Rows looked at for the columns of a JSON-lines file, whose rows may differ."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableSource:
+    """A table of attempts, one a row.
+
+    The id of a row is a hash of what identifies the draw (question, Reasoner, draw and so on, whichever have a column)
+    and of its text, never of its file, place or label. Rows without a draw column that agree in all of that are told
+    apart by counting them: within a file they are draws of their own, and in a copy of the file they are the same.
+    """
+
+    path: Path
+    labeler: Labeler
+    filters: tuple[RowFilter, ...] = ()
+    wanted: Mapping[str, str] | None = None
+    """Role to column as the caller says; other roles are found by the usual names."""
+
+    @cached_property
+    def kind(self) -> str:
+        """The file's format."""
+        return table_format(self.path)
+
+    @cached_property
+    def mapping(self) -> dict[str, str]:
+        """Role to column.
+
+        Raises:
+            ConfigError: the caller maps a role that does not exist.
+            DataError: a column that was asked for, or is needed, is not there.
+        """
+        first_rows = islice(read_table(self.path, on_reject=_ignore), _SEEN_ROWS)
+        columns = list(dict.fromkeys(column for row in first_rows for column in row.cells))
+        for row_filter in self.filters:
+            if row_filter.column not in columns:
+                raise DataError(
+                    f"expected a filter on a column of {str(self.path)!r}, got {row_filter.column!r}; "
+                    f"the columns are {', '.join(columns)}"
+                )
+        return resolve_columns(
+            columns, self.wanted, synonyms=ATTEMPT_COLUMNS, required=("question", "answer"), source=str(self.path)
+        )
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Every row, in order."""
+        rejects: list[Reject] = []
+        copies: Counter[str] = Counter()
+        for row in read_table(self.path, on_reject=rejects.append):
+            yield from unreadable(rejects)
+            yield Outcome(f"line {row.line}", self._content(row, copies))
+        yield from unreadable(rejects)
+
+    def _content(self, row: TableRow, copies: Counter[str]) -> Behavior | Flaw | None:
+        if not all(row_filter.matches(row.cells) for row_filter in self.filters):
+            return None
+        cells = {role: row.cells.get(column) for role, column in self.mapping.items()}
+        try:
+            question = to_text(cells["question"])
+            return Flaw("no question", "") if question is None else self._behavior(question, cells, copies)
+        except CellError as error:
+            return Flaw("bad value", str(error))
+
+    def _behavior(self, question: str, cells: Mapping[str, Any], copies: Counter[str]) -> Behavior:
+        texts = {role: to_text(cells.get(role)) for role in ("answer", "target", "rationale", *_IDENTITY)}
+        numbers = {role: to_int(cells.get(role)) for role in ("turn", "draw", "input_tokens", "output_tokens")}
+        turn = 1 if numbers["turn"] is None else numbers["turn"]
+        key = question_key(question)
+        identity = [key, numbers["draw"], *(texts[role] for role in _IDENTITY)]
+        row_id = self._row_id(identity, numbers, texts, copies)
+        draft = _draft(cells, rationale=_or_empty(texts["rationale"]), answer=texts["answer"])
+        label, label_source = self._label(texts["answer"], texts["target"], cells)
+        feedback = to_text(cells.get("feedback"))
+        return {
+            "id": row_id,
+            "run_id": row_id if numbers["turn"] is None else _digest(identity),
+            "question_key": key,
+            "question": question,
+            "context": _or_empty(texts["context"]),
+            "rationale": draft["rationale"],
+            "answer": draft["answer"],
+            "target": texts["target"],
+            "label": label,
+            "label_source": label_source,
+            "turn": turn,
+            "draw": numbers["draw"],
+            "feedback": feedback if feedback is not None else "first" if turn == 1 else "unknown",
+            "truncated": draft["truncated"],
+            "signals": compute_signals(DEFAULT_SIGNALS, SignalInput(question=question, draft=draft)),
+            "logprobs": draft["logprobs"],
+            "input_tokens": numbers["input_tokens"],
+            "output_tokens": numbers["output_tokens"],
+            "reasoner": "unknown" if texts["reasoner"] is None else texts["reasoner"],
+            "prompts": texts["prompts"],
+            "origin": "imported",
+            "dataset": texts["dataset"],
+            "started_at": to_text(cells.get("started_at")),
+        }
+
+    def _row_id(
+        self,
+        identity: list[str | int | None],
+        numbers: Mapping[str, int | None],
+        texts: Mapping[str, str | None],
+        copies: Counter[str],
+    ) -> str:
+        said = texts["answer"] if texts["rationale"] is None else texts["rationale"]
+        row_id = _digest([*identity, numbers["turn"], said])
+        if numbers["draw"] is not None:
+            return row_id
+        copies[row_id] += 1
+        return row_id if copies[row_id] == 1 else f"{row_id}-{copies[row_id]}"
+
+    def _label(self, answer: str | None, target: str | None, cells: Mapping[str, Any]) -> Labeled:
+        if "label" in self.mapping:
+            return self.labeler.by_column(answer, cells["label"], self.mapping["label"])
+        return self.labeler.by_target(answer, target)
+
+
+def _draft(cells: Mapping[str, Any], *, rationale: str, answer: str | None) -> Draft:
+    truncated = to_text(cells.get("truncated"))
+    return {
+        "rationale": rationale,
+        "answer": answer,
+        "truncated": None if truncated is None else truncated.lower() in ("true", "1", "1.0", "yes"),
+        "logprobs": to_floats(cells.get("logprobs")),
+        "feedback": "first",
+        "error": None,
+        "usage": NO_USAGE,
+        "seconds": 0.0,
+    }
+
+
+def _or_empty(text: str | None) -> str:
+    return "" if text is None else text
+
+
+def _digest(parts: list[str | int | None]) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _ignore(reject: Reject) -> None:
+    """Rejected rows are told of when the table is read in earnest."""

@@ -1,0 +1,160 @@
+"""Tables: whatever the format, the same rows; whatever the damage, the other rows."""
+
+import csv
+import gzip
+import io
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drr_agent.errors import DataError
+from drr_agent.tables import read_table, table_format
+
+ROWS = [{"q": "2 + 2?", "n": "4"}, {"q": 'a "quoted", two-line\n\ntext', "n": "é"}, {"q": "x", "n": None}]
+
+
+def as_jsonl(rows):
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def as_csv(rows, delimiter=","):
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def as_parquet(rows):
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), sink)
+    return sink.getvalue()
+
+
+def read_all(path):
+    rejects = []
+    rows = [row.cells for row in read_table(path, on_reject=rejects.append)]
+    return rows, [(reject.line, reject.reason.split(" (")[0]) for reject in rejects]
+
+
+@pytest.mark.parametrize("compress", [pytest.param(bytes, id="plain"), pytest.param(gzip.compress, id="gzip")])
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        pytest.param("rows.jsonl", as_jsonl(ROWS), "jsonl", id="json-lines"),
+        pytest.param("rows.dat", as_jsonl(ROWS), "jsonl", id="json-lines-by-content"),
+        pytest.param("rows.jsonl", b"\xef\xbb\xbf\n" + as_jsonl(ROWS), "jsonl", id="byte-order-mark-and-blank-line"),
+        pytest.param("rows.csv", as_csv(ROWS), "csv", id="csv"),
+        pytest.param("rows.csv", b"\xef\xbb\xbf" + as_csv(ROWS), "csv", id="csv-of-a-spreadsheet"),
+        pytest.param("rows.tsv", as_csv(ROWS, "\t"), "tsv", id="tsv"),
+        pytest.param("rows.parquet", as_parquet(ROWS), "parquet", id="parquet"),
+        pytest.param("rows.bin", as_parquet(ROWS), "parquet", id="parquet-by-content"),
+    ],
+)
+def test_every_format_gives_the_same_rows(tmp_path, name, content, kind, compress):
+    path = tmp_path / (name if compress is bytes else f"{name}.gz")
+    path.write_bytes(compress(content))
+    assert table_format(path) == kind
+    assert read_all(path) == (ROWS, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "rows", "rejects"),
+    [
+        pytest.param(
+            "t.jsonl", b'{"a": 1}\n{"a"\n[1]\n{"a": 2}', [{"a": 1}, {"a": 2}], [2, 3], id="torn-and-no-object"
+        ),
+        pytest.param("t.jsonl", b'{"a": "\xff"}\n{"a": 2}\n', [{"a": 2}], [1], id="json-not-utf8"),
+        pytest.param("t.jsonl", b'{"a": ' + b"9" * 5000 + b'}\n{"a": 2}\n', [{"a": 2}], [1], id="endless-number"),
+        pytest.param("t.jsonl", b'{"a": ' + b"[" * 99_999 + b'\n{"a": 2}\n', [{"a": 2}], [1], id="bottomless-list"),
+        pytest.param(
+            "t.csv", b"a,b\n1,2\n1\n1,2,3\n3,4\n", [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}], [3, 4], id="ragged"
+        ),
+        pytest.param("t.csv", b"a,b\n1,\xff\n3,4\n", [{"a": "3", "b": "4"}], [2], id="csv-not-utf8"),
+        pytest.param("t.csv", b'a,b\n"1" x,2\n3,4\n', [{"a": "3", "b": "4"}], [2], id="text-after-quote"),
+        pytest.param("t.csv", b'a,b\n3,4\n1,"2', [{"a": "3", "b": "4"}], [3], id="quote-never-closed"),
+    ],
+)
+def test_damage_costs_its_own_row(tmp_path, name, content, rows, rejects):
+    path = tmp_path / name
+    path.write_bytes(content)
+    found, named = read_all(path)
+    assert found == rows
+    assert [line for line, _ in named] == rejects
+
+
+@pytest.mark.parametrize("name", [pytest.param("t.jsonl.gz", id="json-lines"), pytest.param("t.csv.gz", id="csv")])
+def test_a_gzip_cut_short_keeps_what_came_before(tmp_path, name):
+    rows = [{"a": str(number), "b": str(number * 7919 % 1009)} for number in range(3000)]
+    whole = gzip.compress(as_jsonl(rows) if "jsonl" in name else as_csv(rows))
+    path = tmp_path / name
+    path.write_bytes(whole[: len(whole) // 2])
+    found, named = read_all(path)
+    assert 0 < len(found) < 3000
+    assert found == rows[: len(found)]
+    assert len(named) == 1
+    assert "gzip" in named[0][1]
+
+
+def test_without_a_listener_damage_is_an_error(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_bytes(b'{"a": 1}\n{"a"\n')
+    with pytest.raises(DataError, match=r"line 2.*torn or invalid JSON"):
+        list(read_table(path))
+
+
+def test_cells_may_be_long(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(as_csv([{"a": "x" * 1_000_000, "b": "1"}]))
+    assert len(next(read_table(path)).cells["a"]) == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        pytest.param("t.xlsx", b"PK\x03\x04", r"expected JSON lines.*opens with b'PK", id="unknown-format"),
+        pytest.param("t.csv", b"a,a\n1,2\n", "distinct column names", id="same-name-twice"),
+        pytest.param("t.csv", b"", "distinct column names", id="empty-csv"),
+        pytest.param("t.csv", b'"a"x,b\n', "broken CSV", id="broken-header"),
+        pytest.param("t.parquet", as_parquet(ROWS)[:-20], "whole Parquet", id="cut-parquet"),
+    ],
+)
+def test_an_unusable_file_is_refused(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        list(read_table(path, on_reject=lambda reject: None))
+
+
+@pytest.mark.parametrize(
+    ("place", "found"), [pytest.param("absent", "nothing", id="absent"), pytest.param(".", "a folder", id="folder")]
+)
+def test_a_missing_file_is_refused(tmp_path, place, found):
+    with pytest.raises(DataError, match=f"found {found}"):
+        table_format(tmp_path / place)
+
+
+cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
+
+
+@settings(deadline=None)
+@given(st.lists(st.fixed_dictionaries({"a": cells, "b": st.none() | cells}), min_size=1, max_size=8))
+def test_csv_and_json_lines_agree_on_any_text(tmp_path_factory, rows):
+    folder = tmp_path_factory.mktemp("tables")
+    (folder / "t.jsonl").write_bytes(as_jsonl(rows))
+    (folder / "t.csv").write_bytes(as_csv(rows))
+    assert read_all(folder / "t.jsonl") == read_all(folder / "t.csv") == (rows, [])
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=300))
+def test_any_bytes_are_rows_or_rejects(tmp_path_factory, content):
+    path = tmp_path_factory.mktemp("tables") / "t.jsonl"
+    path.write_bytes(b"{}\n" + content)
+    rows, rejects = read_all(path)
+    lines = [line for line in (b"{}\n" + content).split(b"\n") if line.strip()]
+    assert len(rows) + len(rejects) == len(lines)
