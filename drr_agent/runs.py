@@ -74,10 +74,10 @@ class RunLog:
     def _write(self, path: Path, record: Run | JournalEntry) -> None:
         try:
             _append_line(path, record)
-        except OSError as error:
+        except OSError:
             if self.required:
                 raise
-            _logger.error("run %s is not in the log: %s", record["run_id"], error)
+            _logger.exception("run %s is not in the log", record["run_id"])
 
 
 def read_runs(path: Path, *, on_reject: Callable[[Reject], None] | None = None) -> Iterator[Run]:

@@ -50,9 +50,10 @@ def test_the_answer_is_kept_and_the_length_holds(question, rationale, answer, co
     request = ScoreRequest(question, rationale, answer, context)
     text = encode(request, max_chars=max_chars)
     assert len(text) <= max_chars
-    assert text.rpartition("Answer:")[2].strip() == encode(ScoreRequest("", "", answer), max_chars=400).rpartition(
-        "Answer:"
-    )[2].strip()
+    assert (
+        text.rpartition("Answer:")[2].strip()
+        == encode(ScoreRequest("", "", answer), max_chars=400).rpartition("Answer:")[2].strip()
+    )
 
 
 class WordTokenizer:

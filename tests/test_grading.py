@@ -50,7 +50,7 @@ def test_a_callable_is_a_grader():
 
 
 def test_an_unknown_grader_is_named():
-    with pytest.raises(ConfigError, match="must be one of auto, exact, number, choice, math or .*, got 'fuzzy'"):
+    with pytest.raises(ConfigError, match=r"must be one of auto, exact, number, choice, math or .*, got 'fuzzy'"):
         get_grader("fuzzy")
 
 

@@ -10,11 +10,11 @@ from rich.markup import escape
 from drr_agent.cli import options
 from drr_agent.cli.app import app
 from drr_agent.cli.console import errors, out, print_json
+from drr_agent.cli.inputs import open_reasoner
 from drr_agent.dm.folder import load_dm
 from drr_agent.graphs import create_drr_graph
 from drr_agent.graphs.drr import default_policy
 from drr_agent.policy import ConsensusPolicy, Policy
-from drr_agent.reasoners import create_reasoner
 from drr_agent.state import Run
 
 
@@ -32,8 +32,8 @@ def ask(
     base_url: options.BaseUrl = None,
     temperature: options.Temperature = None,
     max_tokens: options.MaxTokens = None,
-    timeout: options.Timeout = 60.0,
-    logprobs: options.Logprobs = True,
+    timeout: options.Timeout = None,
+    logprobs: options.Logprobs = None,
     json: options.AsJson = False,
 ) -> None:
     """Ask a question, and watch the Reasoner think until the DM believes it.
@@ -43,7 +43,7 @@ def ask(
 
         drr ask "Ava has 3 bags with 12 marbles each. She gives 9 to Ben. How many marbles does Ava have?"
     """
-    model = create_reasoner(
+    model = open_reasoner(
         reasoner,
         base_url=base_url,
         temperature=temperature,

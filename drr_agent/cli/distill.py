@@ -8,8 +8,7 @@ import typer
 from drr_agent.cli import options
 from drr_agent.cli.app import app
 from drr_agent.cli.console import out, print_json
-from drr_agent.cli.inputs import pairs, read_questions
-from drr_agent.reasoners import create_reasoner
+from drr_agent.cli.inputs import open_reasoner, pairs, read_questions
 from drr_agent.training.distill import distill as run
 
 
@@ -32,8 +31,8 @@ def distill(
     base_url: options.BaseUrl = None,
     temperature: options.Temperature = None,
     max_tokens: options.MaxTokens = None,
-    timeout: options.Timeout = 60.0,
-    logprobs: options.Logprobs = True,
+    timeout: options.Timeout = None,
+    logprobs: options.Logprobs = None,
     seed: options.Seed = 0,
     json: options.AsJson = False,
     quiet: options.Quiet = False,
@@ -45,7 +44,7 @@ def distill(
         drr distill questions.jsonl --log runs.jsonl --reasoner openai:gpt-4o-mini --map target=gold
     """
     result = run(
-        create_reasoner(
+        open_reasoner(
             reasoner,
             base_url=base_url,
             temperature=temperature,

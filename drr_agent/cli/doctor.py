@@ -59,8 +59,6 @@ def _packages() -> list[Finding]:
 
 
 def _device() -> Finding:
-    import torch
-
     device = best_device()
     dtype = best_dtype(device)
     return Finding("device for DMs", f"{device}, {str(dtype).removeprefix('torch.')}", ok=True)

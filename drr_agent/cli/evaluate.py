@@ -8,13 +8,12 @@ import typer
 from drr_agent.cli import options
 from drr_agent.cli.app import app
 from drr_agent.cli.console import out, print_json
-from drr_agent.cli.inputs import pairs, read_questions
+from drr_agent.cli.inputs import open_reasoner, pairs, read_questions
 from drr_agent.dm.folder import load_dm
 from drr_agent.evaluation.evaluate import EvaluateConfig
 from drr_agent.evaluation.evaluate import evaluate as run
 from drr_agent.evaluation.report import Report, write_report
 from drr_agent.evaluation.table import render_table
-from drr_agent.reasoners import create_reasoner
 
 
 @app.command()
@@ -33,8 +32,8 @@ def evaluate(
     base_url: options.BaseUrl = None,
     temperature: options.Temperature = None,
     max_tokens: options.MaxTokens = None,
-    timeout: options.Timeout = 60.0,
-    logprobs: options.Logprobs = True,
+    timeout: options.Timeout = None,
+    logprobs: options.Logprobs = None,
     seed: options.Seed = 0,
     json: options.AsJson = False,
     quiet: options.Quiet = False,
@@ -47,7 +46,7 @@ def evaluate(
         drr evaluate fresh.jsonl --out report --reasoner openai:gpt-4o-mini --dm dm
     """
     report = run(
-        create_reasoner(
+        open_reasoner(
             reasoner,
             base_url=base_url,
             temperature=temperature,

@@ -25,8 +25,10 @@ def harvest(
     where: options.Where = None,
     fractions: Annotated[
         str | None,
-        typer.Option(help="Shares of the questions, in this order: train, validation, calibration, test.  "
-        "[default: those of the dataset at --out, else 0.6,0.15,0.15,0.1]"),
+        typer.Option(
+            help="Shares of the questions, in this order: train, validation, calibration, test.  "
+            "[default: those of the dataset at --out, else 0.6,0.15,0.15,0.1]"
+        ),
     ] = None,
     json: options.AsJson = False,
     quiet: options.Quiet = False,
@@ -40,9 +42,7 @@ def harvest(
     """
     result = run(sources, grader=grader, mapping=pairs(mapping), where=where or (), progress=not quiet)
     shares = None if fractions is None else parse_fractions(fractions)
-    dataset = write_dataset(
-        result.behaviors, folder, fractions=shares, sources=result.sources, drops=result.drops
-    )
+    dataset = write_dataset(result.behaviors, folder, fractions=shares, sources=result.sources, drops=result.drops)
     if json:
         print_json({"added": dataset.added, "dropped": result.dropped, **dataset.manifest.model_dump(mode="json")})
     else:

@@ -3,14 +3,24 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
 
 from drr_agent.errors import ConfigError
 from drr_agent.evaluation.samples import read_samples
+from drr_agent.reasoners import create_reasoner
 from drr_agent.reasoners.word_problems import generate
 from drr_agent.state import Sample
 from drr_agent.training.behaviors import SPLITS, Split
 
 _GENERATED = re.compile(r"pocket:(\d+)")
+
+
+def open_reasoner(spec: str, *, logprobs: bool | None, **settings: Any) -> BaseChatModel:
+    """A Reasoner by name, asked for log probabilities where its kind gives them."""
+    gives = spec == "pocket" or spec.startswith(("local:", "openai:"))
+    return create_reasoner(spec, logprobs=gives if logprobs is None else logprobs, **settings)
 
 
 def pairs(settings: Iterable[str] | None) -> dict[str, str]:

@@ -22,7 +22,12 @@ Temperature = Annotated[float | None, typer.Option(help="Sampling temperature; b
 MaxTokens = Annotated[int | None, typer.Option(help="Most tokens of a reply; by default the model's own.")]
 Timeout = Annotated[float | None, typer.Option(help="Seconds a call may take, for Reasoners behind an API.")]
 Logprobs = Annotated[
-    bool, typer.Option(help="Ask the Reasoner for token log probabilities; some APIs refuse to give them.")
+    bool | None,
+    typer.Option(
+        help="Ask for token log probabilities, the best signal there is; some APIs refuse.  [default: for `pocket`, "
+        "`local:` and `openai:`]",
+        show_default=False,
+    ),
 ]
 DMPath = Annotated[str | None, typer.Option("--dm", help="A DM folder, or `pocket` for the one that ships.")]
 MaxTurns = Annotated[int, typer.Option(min=1, help="Most think calls a question.")]

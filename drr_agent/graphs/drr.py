@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.graph import START, StateGraph
+from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from drr_agent.batching import Batcher
@@ -109,10 +109,10 @@ def _compile(
     think: Think, score: ScoreNode, decide: Decide, *, checkpointer: BaseCheckpointSaver[Any] | bool | None, name: str
 ) -> DRRGraph:
     builder = StateGraph(DRRState, input_schema=DRRInput, output_schema=DRROutput)
-    builder.add_node("begin", Begin())
+    builder.add_node("begin", Begin().as_node())
     builder.add_node("think", think.as_node())
     builder.add_node("score", score.as_node())
-    builder.add_node("decide", decide)
+    builder.add_node("decide", decide.as_node(), destinations=("think", END))
     builder.add_edge(START, "begin")
     builder.add_conditional_edges("begin", _first, ["think", "decide"])
     builder.add_edge("think", "score")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TypedDict
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langchain_core.runnables import Runnable, RunnableLambda
 
 from drr_agent.errors import ConfigError
 from drr_agent.state import Assignment, Attempt, Draft, DRRState, RunStart
@@ -27,7 +28,15 @@ class BeginUpdate(TypedDict):
 class Begin:
     """Starts a run on the last human message; what stands before it is its context."""
 
-    def __call__(self, state: DRRState) -> BeginUpdate:
+    def as_node(self) -> Runnable[DRRState, BeginUpdate]:
+        """The node, for `invoke` and `ainvoke` alike; too quick for a thread of its own."""
+
+        async def abegin(state: DRRState) -> BeginUpdate:
+            return self.begin(state)
+
+        return RunnableLambda(self.begin, abegin, name="begin")
+
+    def begin(self, state: DRRState) -> BeginUpdate:
         """Reset the working channels.
 
         Raises:

@@ -1,10 +1,12 @@
 """Decide: ask the policy, then think again or end with the chosen answer."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import Literal
 
 from langchain_core.messages import AIMessage
+from langchain_core.runnables import Runnable, RunnableLambda
 from langgraph.config import get_stream_writer
 from langgraph.types import Command
 
@@ -13,6 +15,7 @@ from drr_agent.policy import Decision, Policy, settle
 from drr_agent.runs import RunLog
 from drr_agent.state import RUN_SCHEMA, Attempt, DRRState, Run, StopReason, Usage, add_usage
 
+Destination = Literal["think", "__end__"]
 _STOP_REASONS: dict[str, StopReason] = {"accept": "accepted", "stop": "no_progress", "review": "review"}
 
 
@@ -35,8 +38,25 @@ class Decide:
     identity: RunIdentity
     run_log: RunLog | None
 
-    def __call__(self, state: DRRState) -> Command[Literal["think", "__end__"]]:
-        """Route to `think`, or write the run and end."""
+    def as_node(self) -> Runnable[DRRState, Command[Destination]]:
+        """The node, for `invoke` and `ainvoke` alike; only the write of a log leaves the event loop."""
+
+        def decide(state: DRRState) -> Command[Destination]:
+            command, run = self.decide(state)
+            if run is not None and self.run_log is not None:
+                self.run_log.append(run)
+            return command
+
+        async def adecide(state: DRRState) -> Command[Destination]:
+            command, run = self.decide(state)
+            if run is not None and self.run_log is not None:
+                await asyncio.to_thread(self.run_log.append, run)
+            return command
+
+        return RunnableLambda(decide, adecide, name="decide")
+
+    def decide(self, state: DRRState) -> tuple[Command[Destination], Run | None]:
+        """Where to go, and the run if it ends here."""
         attempts = state["drr_attempts"]
         usage = add_usage(attempt["usage"] for attempt in attempts)
         seconds = max(0.0, time.time() - state["drr_start"]["clock"])
@@ -47,11 +67,10 @@ class Decide:
             {"type": "drr.decide", "turn": len(attempts), "confidence": decision.confidence, "stop_reason": reason}
         )
         if reason is None:
-            return Command(goto="think", update={"drr_attempts": judged})
+            return Command(goto="think", update={"drr_attempts": judged}), None
         run = self._run(state, judged, settle(self.policy, decision), reason, usage, seconds)
-        if self.run_log is not None:
-            self.run_log.append(run)
-        return Command(goto="__end__", update={"drr_attempts": judged, "drr": run, "messages": _chosen(state, run)})
+        update = {"drr_attempts": judged, "drr": run, "messages": _chosen(state, run)}
+        return Command(goto="__end__", update=update), run
 
     def _stop_reason(
         self, decision: Decision, attempts: list[Attempt], usage: Usage, seconds: float

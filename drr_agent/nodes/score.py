@@ -51,12 +51,12 @@ class ScoreNode:
         async def ascore(state: DRRState) -> ScoreUpdate:
             attempt, request = self._prepare(state)
             if request is None or self.batcher is None:
-                return await asyncio.to_thread(self._record, state, attempt)
+                return await self._arecord(state, attempt)
             try:
                 scored = _checked(await asyncio.wrap_future(self.batcher.submit(request)))
             except self.failures as error:
-                return await asyncio.to_thread(self._record, state, _unscored(attempt, error))
-            return await asyncio.to_thread(self._record, state, _scored(attempt, scored))
+                return await self._arecord(state, _unscored(attempt, error))
+            return await self._arecord(state, _scored(attempt, scored))
 
         return RunnableLambda(score, ascore, name="score")
 
@@ -77,6 +77,12 @@ class ScoreNode:
             signals=attempt["signals"],
         )
         return attempt, request
+
+    async def _arecord(self, state: DRRState, attempt: Attempt) -> ScoreUpdate:
+        """`_record`; only the write of a journal leaves the event loop."""
+        if self.run_log is None or not self.run_log.journal:
+            return self._record(state, attempt)
+        return await asyncio.to_thread(self._record, state, attempt)
 
     def _record(self, state: DRRState, attempt: Attempt) -> ScoreUpdate:
         if self.run_log is not None:

@@ -28,7 +28,7 @@ _ORDERS = 4
 _RIDGE = 1e-3
 """Pull towards the default weights, so that few questions do not give wild ones."""
 _IDENTICAL = Grader(name="identical", same=operator.eq)
-_THRESHOLDS = tuple(round(0.30 + 0.01 * step, 2) for step in range(70))
+_THRESHOLDS = tuple(round(0.01 * step, 2) for step in range(5, 100))
 
 
 class LabelledQuestion(NamedTuple):

@@ -15,7 +15,7 @@ _Chunk = list[int]
 class PairSampler(Sampler[int]):
     """Yields every row once an epoch, in chunks of attempts at one question.
 
-    Questions with right and wrong attempts are spread evenly over the epoch, so every batch has pairs. The order
+    Chunks with right and wrong attempts are spread evenly, so every batch has pairs where there are enough. The order
     depends on the seed and the epoch alone, so a resumed training sees the rows it would have seen.
 
     Args:
@@ -45,13 +45,10 @@ class PairSampler(Sampler[int]):
         members: dict[Hashable, list[int]] = {}
         for index, group in enumerate(groups):
             members.setdefault(group, []).append(index)
-        self._mixed = [rows for rows in members.values() if len({labels[row] for row in rows}) == 2]
-        self._plain = (
-            [] if pairs_only else [rows for rows in members.values() if len({labels[row] for row in rows}) == 1]
-        )
+        self._groups = [rows for rows in members.values() if not pairs_only or len({labels[row] for row in rows}) == 2]
 
     def __len__(self) -> int:
-        return sum(map(len, chain(self._mixed, self._plain)))
+        return sum(map(len, self._groups))
 
     def set_epoch(self, epoch: int) -> None:
         """Which epoch's order comes next; called by the Trainer."""
@@ -59,28 +56,32 @@ class PairSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         generator = random.Random(f"{self._seed}:{self._epoch}")
-        mixed = self._chunks(self._mixed, generator)
-        plain = self._chunks(self._plain, generator)
-        windows = _windows(_interleave(mixed, plain), self._batch_size * _WINDOW)
-        rows = [row for window in windows for chunk in sorted(window, key=self._longest) for row in chunk]
+        chunks = self._chunks(generator)
+        generator.shuffle(chunks)
+        width = max(1, self._batch_size * _WINDOW // self._chunk_size)
+        windows = (chunks[start : start + width] for start in range(0, len(chunks), width))
+        rows = [row for window in windows for row in self._arranged(window)]
         batches = [rows[start : start + self._batch_size] for start in range(0, len(rows), self._batch_size)]
         short = [batches.pop()] if len(rows) % self._batch_size else []
         generator.shuffle(batches)
         yield from chain.from_iterable([*batches, *short])
 
-    def _longest(self, chunk: _Chunk) -> int:
-        return max(self._lengths[row] for row in chunk)
+    def _arranged(self, window: Sequence[_Chunk]) -> Iterator[int]:
+        """Rows by length, with the chunks that have pairs spread evenly among those that have none."""
+        ordered = sorted(window, key=lambda chunk: max(self._lengths[row] for row in chunk))
+        paired = [chunk for chunk in ordered if len({self._labels[row] for row in chunk}) == 2]
+        alone = [chunk for chunk in ordered if len({self._labels[row] for row in chunk}) == 1]
+        return chain.from_iterable(_interleave(paired, alone))
 
-    def _chunks(self, groups: Sequence[list[int]], generator: random.Random) -> list[_Chunk]:
-        """Groups in pieces of at most the chunk size, shuffled."""
+    def _chunks(self, generator: random.Random) -> list[_Chunk]:
+        """Groups in pieces of at most the chunk size."""
         chunks = []
-        for rows in groups:
+        for rows in self._groups:
             drawn = generator.sample(rows, len(rows))
             right = [row for row in drawn if self._labels[row]]
             wrong = [row for row in drawn if not self._labels[row]]
             turns = [row for pair in zip_longest(right, wrong) for row in pair if row is not None]
             chunks += [turns[start : start + self._chunk_size] for start in range(0, len(turns), self._chunk_size)]
-        generator.shuffle(chunks)
         return chunks
 
 
@@ -88,17 +89,3 @@ def _interleave(first: Sequence[_Chunk], second: Sequence[_Chunk]) -> list[_Chun
     """Both lists in their order, each spread evenly over the whole."""
     placed = [((index + 0.5) / len(chunks), chunk) for chunks in (first, second) for index, chunk in enumerate(chunks)]
     return [chunk for _, chunk in sorted(placed, key=lambda item: item[0])]
-
-
-def _windows(chunks: Sequence[_Chunk], rows: int) -> Iterator[list[_Chunk]]:
-    """Chunks in runs of about as many rows."""
-    window: list[_Chunk] = []
-    held = 0
-    for chunk in chunks:
-        window.append(chunk)
-        held += len(chunk)
-        if held >= rows:
-            yield window
-            window, held = [], 0
-    if window:
-        yield window

@@ -1,0 +1,176 @@
+"""Calibration: from a logit to a probability that means what it says.
+
+Three kinds, simplest first: `temperature` (Guo et al. 2017, arXiv 1706.04599) divides the logit; `platt` (Platt 1999)
+also shifts it, as another base rate asks; `isotonic` (Zadrozny and Elkan 2002) follows any rising curve. All three
+are plain numbers, rise with the logit, and never reach 0 or 1 for a lack of counterexamples.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Literal, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+
+from drr_agent.dm.folds import Floats, grouped_folds, two_classes
+from drr_agent.errors import DataError
+
+_TOLERANCE = 1e-3
+"""Nats a row that a more flexible kind must gain. An isotonic curve is flat in places, where ranking is lost."""
+_SLOPES = (1e-3, 1e3)
+"""Allowed slopes, per standard deviation of the logits; positive, so that ranks survive."""
+
+
+class SigmoidCalibration(BaseModel):
+    """P = sigmoid(slope · logit + intercept)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["temperature", "platt"]
+    slope: Annotated[FiniteFloat, Field(gt=0)]
+    intercept: FiniteFloat
+
+    def probability(self, logit: float) -> float:
+        """P(right)."""
+        return _sigmoid(self.slope * logit + self.intercept)
+
+
+class IsotonicCalibration(BaseModel):
+    """A rising curve through points, straight between them and level beyond them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["isotonic"] = "isotonic"
+    logits: Annotated[tuple[FiniteFloat, ...], Field(min_length=1)]
+    probabilities: tuple[Annotated[float, Field(gt=0, lt=1)], ...]
+
+    @model_validator(mode="after")
+    def _check_rising(self) -> Self:
+        if len(self.logits) != len(self.probabilities):
+            raise ValueError(f"{len(self.logits)} logits, but {len(self.probabilities)} probabilities")
+        if list(self.probabilities) != sorted(self.probabilities) or list(self.logits) != sorted(set(self.logits)):
+            raise ValueError("the points do not rise")
+        return self
+
+    def probability(self, logit: float) -> float:
+        """P(right)."""
+        place = bisect_right(self.logits, logit)
+        if place in {0, len(self.logits)}:
+            return self.probabilities[min(place, len(self.logits) - 1)]
+        (x0, x1), (y0, y1) = self.logits[place - 1 : place + 1], self.probabilities[place - 1 : place + 1]
+        # Rounding may overstep the end of a short step, and the curve must not fall.
+        return min(y1, y0 + (y1 - y0) * (logit - x0) / (x1 - x0))
+
+
+Calibration = SigmoidCalibration | IsotonicCalibration
+Kind = Literal["temperature", "platt", "isotonic"]
+
+
+class CalibrationFit(NamedTuple):
+    """A calibration with what it says of rows it was not fitted on."""
+
+    calibration: Calibration
+    held_out: Floats | None
+    """Probability per row from the folds that left its question out, shape (n,); `None` with too few questions."""
+
+
+def fit_calibration(
+    logits: Sequence[float], labels: Sequence[bool], groups: Sequence[str], *, seed: int = 0
+) -> CalibrationFit:
+    """Fit each kind, and keep the simplest that is as good as any by log loss on questions held out.
+
+    With too few questions to hold any out, `platt` is kept.
+
+    Args:
+        logits: finite; shape (n,).
+        labels: whether each row is right.
+        groups: each row's question.
+        seed: of the folds.
+
+    Raises:
+        DataError: one class only, or a logit that is not finite.
+    """
+    right = two_classes(labels, groups, what="the calibration")
+    x = np.asarray(logits, dtype=np.float64)
+    if len(x) != len(right) or not np.isfinite(x).all():
+        bad = int((~np.isfinite(x)).sum())
+        raise DataError(
+            f"expected {len(right)} finite logits, got {len(x)} with {bad} not finite; leave those rows out"
+        )
+    folds = grouped_folds(right, groups, seed=seed)
+    if sum(len(fold.held_out) for fold in folds) < len(x):
+        return CalibrationFit(_fit_platt(x, right), None)
+    held_out = {kind: np.empty_like(x) for kind in _FITTERS}
+    for fold in folds:
+        for kind, fit in _FITTERS.items():
+            held_out[kind][fold.held_out] = apply_calibration(fit(x[fold.fit], right[fold.fit]), x[fold.held_out])
+    losses = {kind: log_loss(probabilities, right) for kind, probabilities in held_out.items()}
+    kind = next(kind for kind in _FITTERS if losses[kind] <= min(losses.values()) + _TOLERANCE)
+    return CalibrationFit(_FITTERS[kind](x, right), held_out[kind])
+
+
+def apply_calibration(calibration: Calibration, logits: Sequence[float] | Floats) -> Floats:
+    """P(right) per logit, shape (n,)."""
+    return np.array([calibration.probability(float(logit)) for logit in logits], dtype=np.float64)
+
+
+def log_loss(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> float:
+    """Mean negative log likelihood in nats; probabilities are kept 1e-9 away from 0 and 1."""
+    p = np.asarray(probabilities, dtype=np.float64)
+    said = np.clip(np.where(np.asarray(labels) == 1, p, 1 - p), 1e-9, 1.0)
+    return float(-np.log(said).mean())
+
+
+def _fit_temperature(logits: Floats, right: Floats) -> SigmoidCalibration:
+    slope, _ = _fit_sigmoid(logits, right, shift=False)
+    return SigmoidCalibration(kind="temperature", slope=slope, intercept=0.0)
+
+
+def _fit_platt(logits: Floats, right: Floats) -> SigmoidCalibration:
+    slope, intercept = _fit_sigmoid(logits, right, shift=True)
+    return SigmoidCalibration(kind="platt", slope=slope, intercept=intercept)
+
+
+def _fit_sigmoid(logits: Floats, right: Floats, *, shift: bool) -> tuple[float, float]:
+    """Slope and intercept by maximum likelihood, with Platt's targets, which stop short of 0 and 1."""
+    from scipy.optimize import minimize
+
+    count = float(right.sum())
+    targets = np.where(right == 1, (count + 1) / (count + 2), 1 / (len(right) - count + 2))
+    spread = float(logits.std())
+    spread = spread if spread > 0 else 1.0
+
+    def loss(given: Floats) -> tuple[float, Floats]:
+        z = given[0] * logits / spread + given[1]
+        slips = 1 / (1 + np.exp(-np.clip(z, -700, 700))) - targets
+        gradient = np.array([np.mean(slips * logits) / spread, np.mean(slips)])
+        return float(np.mean(np.logaddexp(0, z) - targets * z)), gradient
+
+    bounds = [_SLOPES, (None, None) if shift else (0.0, 0.0)]
+    found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=bounds)
+    return float(found.x[0]) / spread, float(found.x[1])
+
+
+def _fit_isotonic(logits: Floats, right: Floats) -> IsotonicCalibration:
+    """Isotonic regression over the rows and one counterexample at each end, which keeps the ends off 0 and 1."""
+    from sklearn.isotonic import IsotonicRegression
+
+    x = np.concatenate([logits, [logits.min(), logits.max()]])
+    model = IsotonicRegression().fit(x, np.concatenate([right, [1.0, 0.0]]))
+    return IsotonicCalibration(
+        logits=tuple(map(float, model.X_thresholds_)), probabilities=tuple(map(float, model.y_thresholds_))
+    )
+
+
+def _sigmoid(z: float) -> float:
+    return 1 / (1 + math.exp(-z)) if z >= 0 else math.exp(max(z, -700.0)) / (1 + math.exp(max(z, -700.0)))
+
+
+_FITTERS: Mapping[Kind, Callable[[Floats, Floats], Calibration]] = {
+    "temperature": _fit_temperature,
+    "platt": _fit_platt,
+    "isotonic": _fit_isotonic,
+}
+"""Simplest first."""

@@ -1,0 +1,173 @@
+"""Fusion: one logit from what the text classifier says and what the signals say.
+
+A logistic regression, stored as plain numbers. It is fitted to single attempts, for the probability, and to pairs of
+a right and a wrong attempt at one question, for their order, which is what the loop lives on.
+
+A value enters as `asinh((value - center) / scale)`, which is linear around the center and logarithmic in the tails, so
+one extreme value cannot outvote the rest. A missing value enters as the center, which adds nothing, and as a flag of
+its own, so the model learns what its absence means.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+from drr_agent.dm.folds import Floats, two_classes
+from drr_agent.dm.regression import fit_regression
+from drr_agent.errors import DataError
+
+Inputs = Literal["text", "signals", "both"]
+"""What a DM reads."""
+
+_NORMAL_QUARTILES = 1.349
+"""Distance of a normal distribution's quartiles, in standard deviations."""
+_FLAT = 1e-9
+"""A spread below this share of the values' size is rounding, not information."""
+
+
+class Evidence(NamedTuple):
+    """What is known of one attempt."""
+
+    logit: float | None
+    """The text classifier's; `None` without one."""
+    signals: Mapping[str, float | None]
+
+
+class Term(BaseModel):
+    """One input's part of the sum."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    center: FiniteFloat
+    scale: Annotated[FiniteFloat, Field(gt=0)]
+    weight: FiniteFloat
+    missing: FiniteFloat = 0.0
+    """Log odds that a missing value adds."""
+
+    def part(self, value: float | None) -> float:
+        """Log odds that a value adds; a value that is not finite is missing."""
+        if value is None or not math.isfinite(value):
+            return self.missing
+        return self.weight * math.asinh((value - self.center) / self.scale)
+
+
+class Fusion(BaseModel):
+    """A sum of terms: the log odds that an attempt is right."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text: Term | None
+    """The classifier's logit; `None` where signals alone decide."""
+    signals: tuple[Term, ...]
+    intercept: FiniteFloat
+    regularization: FiniteFloat
+    """scikit-learn's `C`, the inverse of the L2 penalty."""
+
+    def fuse(self, evidence: Evidence) -> float:
+        """The fused logit. A signal the fusion was not fitted with is ignored."""
+        text = 0.0 if self.text is None else self.text.part(evidence.logit)
+        return self.intercept + text + sum(term.part(evidence.signals.get(term.name)) for term in self.signals)
+
+
+class _Input(NamedTuple):
+    """An input with its values over all rows; NaN is missing."""
+
+    name: str
+    values: Floats
+    center: float
+    scale: float
+
+    @property
+    def missing(self) -> npt.NDArray[np.bool_]:
+        return np.isnan(self.values)
+
+    @property
+    def squashed(self) -> Floats:
+        column: Floats = np.where(self.missing, 0.0, np.arcsinh((self.values - self.center) / self.scale))
+        return column
+
+
+def fit_fusion(
+    rows: Sequence[Evidence],
+    labels: Sequence[bool],
+    groups: Sequence[str],
+    *,
+    inputs: Inputs,
+    signals: Sequence[str] | None = None,
+    pair_weight: float = 0.5,
+    seed: int = 0,
+) -> Fusion:
+    """Fit the weights; the penalty is chosen by log loss on questions held out.
+
+    Args:
+        rows: what is known of each attempt; logits must come from a classifier that was not trained on these rows.
+        labels: whether each attempt is right.
+        groups: each attempt's question.
+        inputs: which of the evidence to use. Inputs that never vary are left out.
+        signals: names of the signals to use; by default all that occur.
+        pair_weight: weight of the mean loss over pairs, beside the mean loss over attempts.
+        seed: of the folds.
+
+    Raises:
+        DataError: one class only, a row without the logit that is asked for, or no input that varies.
+    """
+    right = two_classes(labels, groups, what="the fusion")
+    names = () if inputs == "text" else _signal_names(rows) if signals is None else signals
+    text = None if inputs == "signals" else _text_input(rows)
+    found = (_describe(name, [row.signals.get(name) for row in rows]) for name in names)
+    used = [one for one in (text, *found) if one is not None]
+    if not used:
+        raise DataError(
+            f"expected an input that varies over the {len(rows)} rows, got none for inputs={inputs!r} and signals "
+            f"{list(names)!r}; log more signals, or train on the text"
+        )
+    flagged = [one for one in used if one.missing.any()]
+    columns = [one.squashed for one in used] + [one.missing.astype(float) for one in flagged]
+    model = fit_regression(np.column_stack(columns), right, groups, pair_weight=pair_weight, seed=seed)
+    flags = dict(zip((one.name for one in flagged), model.weights[len(used) :], strict=True))
+    terms = [
+        Term(name=one.name, center=one.center, scale=one.scale, weight=weight, missing=flags.get(one.name, 0.0))
+        for one, weight in zip(used, model.weights, strict=False)
+    ]
+    return Fusion(
+        text=None if text is None else terms[0],
+        signals=tuple(terms if text is None else terms[1:]),
+        intercept=model.intercept,
+        regularization=model.regularization,
+    )
+
+
+def _text_input(rows: Sequence[Evidence]) -> _Input | None:
+    unknown = sum(row.logit is None or not math.isfinite(row.logit) for row in rows)
+    if unknown:
+        raise DataError(
+            f"expected a finite classifier logit in every row, got {unknown} of {len(rows)} without; "
+            "leave those rows out, or fuse signals alone"
+        )
+    return _describe("logit", [row.logit for row in rows])
+
+
+def _signal_names(rows: Sequence[Evidence]) -> list[str]:
+    """Every signal's name, in order of first appearance."""
+    return list(dict.fromkeys(name for row in rows for name in row.signals))
+
+
+def _describe(name: str, raw: Sequence[float | None]) -> _Input | None:
+    """The input with its center and scale; `None` when it is the same in every row."""
+    values = np.array([math.nan if value is None or not math.isfinite(value) else value for value in raw])
+    known = values[~np.isnan(values)]
+    if len(known) == 0:
+        return None
+    low, center, high = (float(point) for point in np.quantile(known, [0.25, 0.5, 0.75]))
+    flat = _FLAT * (1 + abs(center))
+    scale = max((high - low) / _NORMAL_QUARTILES, 0.0)
+    scale = scale if scale > flat else float(known.std())
+    if scale > flat:
+        return _Input(name, values, center, scale)
+    # The known values say nothing; whether there is one may.
+    return _Input(name, values, center, 1.0) if len(known) < len(values) else None

