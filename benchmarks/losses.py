@@ -17,7 +17,7 @@ import numpy as np
 
 from drr_agent.dm.folder import is_dm, load_dm
 from drr_agent.evaluation.metrics import auroc, within_question_auroc
-from drr_agent.training.behaviors import Behavior, to_request
+from drr_agent.training.behaviors import Behavior, Split, to_request
 from drr_agent.training.config import TrainConfig
 from drr_agent.training.dataset import Dataset, write_dataset
 from drr_agent.training.harvest import harvest
@@ -25,6 +25,9 @@ from drr_agent.training.train import train_dm
 
 LOSSES = {"BCE": (1.0, 0.0), "pairs": (0.0, 1.0), "BCE and pairs": (1.0, 1.0)}
 """Weight of the cross-entropy and of the pairwise loss."""
+
+_FRACTIONS: dict[Split, float] = {"train": 0.45, "validation": 0.1, "calibration": 0.1, "test": 0.35}
+"""Few steps need few rows to train on, and a narrow interval needs many to test on."""
 
 
 def main() -> None:
@@ -50,7 +53,7 @@ def main() -> None:
 def collect(source: Path, where: Sequence[str], folder: Path) -> Dataset:
     """The source as a dataset; says what came in and what did not."""
     result = harvest([source], where=where)
-    dataset = write_dataset(result.behaviors, folder, sources=result.sources, drops=result.drops)
+    dataset = write_dataset(result.behaviors, folder, fractions=_FRACTIONS, sources=result.sources, drops=result.drops)
     (record,) = result.sources
     print(f"{record.read} read, {record.filtered} filtered out, {record.kept} kept, dropped {record.dropped or 'none'}")
     for name, counts in dataset.manifest.splits.items():

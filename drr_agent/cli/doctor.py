@@ -11,7 +11,6 @@ from rich.table import Table
 from drr_agent.cli import options
 from drr_agent.cli.app import app
 from drr_agent.cli.console import out, print_json
-from drr_agent.dm.classifier import best_device, best_dtype
 from drr_agent.reasoners import create_reasoner
 
 _CORE = ("torch", "transformers", "langgraph", "langchain-core", "langchain-openai", "scikit-learn", "pydantic")
@@ -59,6 +58,8 @@ def _packages() -> list[Finding]:
 
 
 def _device() -> Finding:
+    from drr_agent.dm.classifier import best_device, best_dtype  # loads torch, which `drr --help` should not wait for
+
     device = best_device()
     dtype = best_dtype(device)
     return Finding("device for DMs", f"{device}, {str(dtype).removeprefix('torch.')}", ok=True)

@@ -53,13 +53,9 @@ class Checkpoints:
         temporary.replace(self.path / _RECORD)
 
     def last(self) -> str | None:
-        """The last whole checkpoint, if there is one."""
-        from transformers.trainer_utils import get_last_checkpoint
-
-        if not self.path.is_dir():
-            return None
-        found: str | None = get_last_checkpoint(str(self.path))  # type: ignore[no-untyped-call]
-        return found
+        """The last whole checkpoint, if there is one; a kill in the middle of a save leaves one without its end."""
+        whole = [folder for folder in self.path.glob("checkpoint-*") if _is_json(folder / "trainer_state.json")]
+        return str(max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]))) if whole else None
 
     def remove(self) -> None:
         """Delete the checkpoints of a training that is done."""
@@ -85,3 +81,12 @@ def digest_rows(*splits: Sequence[Behavior]) -> str:
     """Twelve hex digits over the ids and labels of the rows, split by split."""
     lines = [f"{row['id']}\t{row['label']}" for rows in splits for row in [*sorted(rows, key=lambda row: row["id"])]]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+
+
+def _is_json(file: Path) -> bool:
+    """Whether a file was written to its end; the Trainer writes a checkpoint's state last."""
+    try:
+        json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return True

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
 
 from drr_agent.dm.folder import load_dm, set_consensus
 from drr_agent.dm.protocol import DiscriminativeModel
@@ -61,6 +60,8 @@ def fit_consensus(questions: Sequence[LabelledQuestion], *, grader: Grader = AUT
     Raises:
         DataError: no question has a labelled attempt with an answer.
     """
+    from scipy.optimize import minimize  # half a second that no other command should wait for
+
     prefixes = _prefixes(questions, grader, random.Random(seed))
     default = np.array([1.0, 1.0, 0.0, 0.0])
 

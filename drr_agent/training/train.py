@@ -5,7 +5,8 @@ they will be live. The first calibration is on validation too: `drr_agent.traini
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,12 +64,13 @@ def train_dm(
         checkpoints.remove()
         return checkpoints.out
     classifier = None if config.inputs == "signals" else _train_classifier(train, validation, config, checkpoints)
-    if _is_first_process():
-        manifest = _describe(train, validation, classifier, config)
-        digest = rows_digest if dataset_digest is None else dataset_digest
-        recorded = manifest.model_copy(update={"train_config": checkpoints.settings, "dataset_digest": digest})
-        save_dm(checkpoints.out, recorded, classifier=classifier)
-        checkpoints.remove()
+    with _first_process(trained=classifier is not None) as writes:
+        if writes:
+            manifest = _describe(train, validation, classifier, config)
+            digest = rows_digest if dataset_digest is None else dataset_digest
+            recorded = manifest.model_copy(update={"train_config": checkpoints.settings, "dataset_digest": digest})
+            save_dm(checkpoints.out, recorded, classifier=classifier)
+            checkpoints.remove()
     return checkpoints.out
 
 
@@ -157,6 +159,14 @@ def _evidence(rows: Sequence[Behavior], classifier: "TextClassifier | None") -> 
     return [Evidence(logit, row["signals"]) for logit, row in zip(logits, rows, strict=True)]
 
 
-def _is_first_process() -> bool:
-    """Whether this process writes the files; `accelerate launch` and `torchrun` number their processes."""
-    return int(os.environ.get("RANK", "0")) == 0
+@contextmanager
+def _first_process(*, trained: bool) -> Iterator[bool]:
+    """Whether this process is the one that writes; after a training, the others wait until it has."""
+    if not trained:
+        yield int(os.environ.get("RANK", "0")) == 0
+        return
+    from accelerate import PartialState
+
+    state = PartialState()
+    yield state.is_main_process
+    state.wait_for_everyone()

@@ -5,9 +5,10 @@ from drr_agent.dm import load_dm, read_manifest, set_consensus
 from drr_agent.errors import DataError, DMError
 from drr_agent.evaluation.metrics import ece
 from drr_agent.training.behaviors import to_request
-from drr_agent.training.calibrate import calibrate_dm
+from drr_agent.training.calibrate import calibrate_dm, calibrate_on
 from drr_agent.training.config import TrainConfig
-from drr_agent.training.train import train_dm
+from drr_agent.training.dataset import write_dataset
+from drr_agent.training.train import train_dm, train_on
 
 CONFIG = TrainConfig(inputs="signals", progress=False)
 
@@ -84,3 +85,13 @@ def test_one_class_is_refused_and_nothing_changes(path, rows, message):
 def test_a_folder_without_a_dm_is_refused(tmp_path):
     with pytest.raises(DMError, match="no such folder"):
         calibrate_dm(tmp_path / "nowhere", live(20, seed=4))
+
+
+def test_a_dataset_serves_as_rows_do(tmp_path):
+    rows = [row for seed in (1, 2, 3) for row in make_behaviors(80, seed=seed, signal=1.5)]
+    dataset = write_dataset(rows, tmp_path / "data")
+    out = train_on(dataset, config=CONFIG, out=tmp_path / "dm")
+    metrics = calibrate_on(out, dataset, progress=False)
+    assert read_manifest(out).dataset_digest == dataset.digest
+    assert read_manifest(out).metrics["validation"]["rows"] == len(dataset.labelled("validation"))
+    assert metrics["rows"] == len(dataset.labelled("calibration"))

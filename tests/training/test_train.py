@@ -91,6 +91,10 @@ def test_a_killed_training_goes_on_where_it_stopped(tmp_path, backbones, monkeyp
     with pytest.raises(ConfigError, match="'rows'"):
         train_dm(TRAIN[1:], VALIDATION, config=config, out=out, resume=True)
 
+    torn = out / "checkpoints" / "checkpoint-15"
+    torn.mkdir()
+    (torn / "trainer_state.json").write_text('{"global_step": 1')
+
     train_dm(TRAIN, VALIDATION, config=config, out=out, resume=True)
     assert seen[15:] == list(range(13, 25)), "from the checkpoint at step 12 to the end"
     requests = [to_request(row) for row in TEST]

@@ -1,0 +1,1 @@
+"""How the pocket Reasoner is made: its tokenizer, its lessons, its training and its evaluation."""
