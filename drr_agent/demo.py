@@ -18,10 +18,10 @@ from drr_agent.reasoners.word_problems import generate
 from drr_agent.training.behaviors import Split
 from drr_agent.training.calibrate import calibrate_dm
 from drr_agent.training.config import TrainConfig
-from drr_agent.training.consensus import calibrate_consensus
 from drr_agent.training.dataset import Dataset, load_dataset, write_dataset
 from drr_agent.training.distill import distill
 from drr_agent.training.harvest import harvest
+from drr_agent.training.threshold import calibrate_consensus
 from drr_agent.training.train import train_dm
 
 _FRACTIONS: dict[Split, float] = {"train": 0.6, "validation": 0.15, "calibration": 0.25}

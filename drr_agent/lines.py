@@ -1,6 +1,8 @@
-"""Files, plain or gzipped, and their lines one at a time with each line's number."""
+"""Files of lines, plain or gzipped: read one at a time with their numbers, appended one at a time for good."""
 
 import gzip
+import json
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,3 +48,24 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """
     with open_bytes(path) as stream:
         yield from enumerate(stream, start=1)
+
+
+def append_line(path: Path, record: object) -> None:
+    """Write a JSON line, durably and by one write; a torn line that a crash left before it is not extended."""
+    line = json.dumps(record, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass") + b"\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        size = os.fstat(descriptor).st_size
+        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        _write_all(descriptor, b"\n" + line if torn else line)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, payload: bytes) -> None:
+    """One write where the system takes it whole, which is what lets processes share a log."""
+    written = os.write(descriptor, payload)
+    while written < len(payload):
+        written += os.write(descriptor, payload[written:])

@@ -9,7 +9,6 @@ goes on without paying twice. Once its run is in the log, a journaled attempt is
 
 import json
 import logging
-import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, cast
 
 from drr_agent.errors import DataError
-from drr_agent.lines import numbered_lines
+from drr_agent.lines import append_line, numbered_lines
 from drr_agent.state import RUN_SCHEMA, Assignment, Attempt, Run
 
 _logger = logging.getLogger(__name__)
@@ -73,7 +72,7 @@ class RunLog:
 
     def _write(self, path: Path, record: Run | JournalEntry) -> None:
         try:
-            _append_line(path, record)
+            append_line(path, record)
         except OSError:
             if self.required:
                 raise
@@ -113,26 +112,6 @@ def read_journal(path: Path) -> list[JournalEntry]:
         with suppress(ValueError):
             entries.append(cast("JournalEntry", json.loads(line)))
     return entries
-
-
-def _append_line(path: Path, record: object) -> None:
-    line = json.dumps(record, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass") + b"\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        size = os.fstat(descriptor).st_size
-        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-        _write_all(descriptor, b"\n" + line if torn else line)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _write_all(descriptor: int, payload: bytes) -> None:
-    """One write where the system takes it whole, which is what lets processes share a log."""
-    written = os.write(descriptor, payload)
-    while written < len(payload):
-        written += os.write(descriptor, payload[written:])
 
 
 def _parse(line: bytes) -> tuple[str | None, dict[str, Any]]:

@@ -14,8 +14,8 @@ from drr_agent.dm.manifest import Metrics
 from drr_agent.grading import get_grader
 from drr_agent.training.calibrate import calibrate_dm
 from drr_agent.training.config import LoraConfig, TrainConfig
-from drr_agent.training.consensus import calibrate_consensus
 from drr_agent.training.dataset import load_dataset
+from drr_agent.training.threshold import calibrate_consensus
 from drr_agent.training.train import train_on
 
 DatasetFolder = Annotated[Path, typer.Argument(help="A dataset made by `drr harvest`.")]

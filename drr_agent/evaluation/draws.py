@@ -17,7 +17,7 @@ from langchain_core.messages import AIMessage, BaseMessage, message_to_dict, mes
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import PrivateAttr
 
-from drr_agent.lines import numbered_lines
+from drr_agent.lines import append_line, numbered_lines
 from drr_agent.parsing import DRAW_SECONDS
 
 
@@ -81,10 +81,7 @@ class SharedDraws(BaseChatModel):
     def _keep(self, key: str, reply: AIMessage, clock: float) -> None:
         metadata = {**reply.response_metadata, DRAW_SECONDS: round(time.monotonic() - clock, 4)}
         kept = reply.model_copy(update={"response_metadata": metadata})
-        line = json.dumps({"key": key, "message": message_to_dict(kept)})
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
+        append_line(self.path, {"key": key, "message": message_to_dict(kept)})
         self._replies[key] = kept
 
 

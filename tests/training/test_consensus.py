@@ -9,7 +9,9 @@ from fakes import make_attempt
 from drr_agent.errors import DataError
 from drr_agent.evaluation.metrics import ece
 from drr_agent.policy import ConsensusPolicy, ConsensusWeights, MajorityPolicy, ThresholdPolicy
-from drr_agent.training.consensus import LabelledQuestion, choose_threshold, fit_consensus, replay
+from drr_agent.training.consensus import fit_consensus
+from drr_agent.training.logged import LabelledQuestion
+from drr_agent.training.threshold import choose_threshold, replay
 
 
 def simulate(count, *, seed, informative=True, sharpness=1.0, draws=8):

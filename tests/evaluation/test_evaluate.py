@@ -1,0 +1,73 @@
+"""Evaluate: every strategy over the same draws, resumed where it stopped."""
+
+import json
+import re
+
+import pytest
+from fakes import FunctionChatModel, ScriptedChatModel, TableDM
+
+from drr_agent.errors import DataError
+from drr_agent.evaluation.evaluate import EvaluateConfig, evaluate
+from drr_agent.evaluation.report import write_report
+from drr_agent.policy import ThresholdPolicy
+
+SAMPLES = [{"id": f"s{n}", "question": f"What is {n} + 0?", "target": str(n)} for n in range(12)]
+SETTINGS = EvaluateConfig(max_turns=3, policy=ThresholdPolicy(threshold=0.5), progress=False)
+
+
+class Dice:
+    """Right or off by ten, by turns a question; a critique is always a yes."""
+
+    def __init__(self):
+        self.calls = {}
+
+    def __call__(self, messages):
+        if "yes or no" in str(messages[-1].content).lower():
+            return "yes"
+        number = int(re.search(r"What is (\d+)", str(messages[0].content)).group(1))
+        self.calls[number] = self.calls.get(number, -1) + 1
+        return f"so\nAnswer: {number + 10 * ((number + self.calls[number]) % 2)}"
+
+
+def scores():
+    return TableDM({str(n): 0.9 if n < 10 else 0.2 for n in range(30)})
+
+
+def test_every_strategy_is_in_the_report(tmp_path):
+    report = evaluate(FunctionChatModel(function=Dice()), scores(), SAMPLES[:10], tmp_path, config=SETTINGS)
+    strategies = {result.strategy for result in report.results}
+    voting = {"single_pass", "self_consistency", "adaptive_consistency", "best_of_n", "self_critique"}
+    assert strategies == voting | {"drr_threshold"}
+    of = {(result.strategy, result.setting): result for result in report.results}
+    assert of["single_pass", ""].accuracy == 0.5
+    assert of["drr_threshold", "threshold=0.5, fresh"].accuracy == 1.0
+    assert of["drr_threshold", "threshold=0.5, fresh"].mean_calls == 1.5
+    assert report.dm.within_question_auroc == 1.0
+
+
+def test_the_report_keeps_its_contract(tmp_path):
+    report = evaluate(FunctionChatModel(function=Dice()), scores(), SAMPLES[:10], tmp_path, config=SETTINGS)
+    write_report(report, tmp_path)
+    written = json.loads((tmp_path / "report.json").read_text())
+    assert {"strategy", "setting", "n", "accuracy", "accuracy_ci", "mean_turns", "mean_tokens"} <= set(
+        written["results"][0]
+    )
+    assert {"auroc", "within_question_auroc", "ece", "brier"} <= set(written["dm"])
+
+
+def test_a_second_call_asks_for_nothing(tmp_path):
+    first = evaluate(FunctionChatModel(function=Dice()), scores(), SAMPLES[:10], tmp_path, config=SETTINGS)
+    again = evaluate(ScriptedChatModel(replies=[]), scores(), SAMPLES[:10], tmp_path, config=SETTINGS)
+    assert [result.accuracy for result in again.results] == [result.accuracy for result in first.results]
+
+
+def test_without_a_dm_only_the_baselines_run(tmp_path):
+    report = evaluate(FunctionChatModel(function=Dice()), None, SAMPLES, tmp_path, config=SETTINGS)
+    assert report.dm is None
+    assert report.verdict.startswith("No verdict")
+    assert not any(result.strategy.startswith(("drr", "best")) for result in report.results)
+
+
+def test_no_samples_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="expected samples to evaluate on, got none"):
+        evaluate(ScriptedChatModel(replies=[]), None, [], tmp_path, config=SETTINGS)
