@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from typing import IO, cast
 from drr_agent.errors import DataError
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_WRITING = threading.Lock()
+"""A line that another thread is in the middle of writing looks torn."""
 
 
 class GzipDamageError(DataError):
@@ -56,9 +59,10 @@ def append_line(path: Path, record: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        size = os.fstat(descriptor).st_size
-        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-        _write_all(descriptor, b"\n" + line if torn else line)
+        with _WRITING:
+            size = os.fstat(descriptor).st_size
+            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            _write_all(descriptor, b"\n" + line if torn else line)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

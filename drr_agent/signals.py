@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from drr_agent.arithmetic import count_errors
 from drr_agent.state import Attempt, Draft
 
 
@@ -58,6 +59,12 @@ def answer_found(given: SignalInput) -> float:
     return float(given.draft["answer"] is not None)
 
 
+def arithmetic_errors(given: SignalInput) -> float | None:
+    """How many of the calculations in the rationale do not add up; missing where there is none."""
+    errors = count_errors(given.draft["rationale"])
+    return None if errors is None else float(errors)
+
+
 DEFAULT_SIGNALS: Mapping[str, Signal] = {
     "logprob_mean": logprob_mean,
     "logprob_min": logprob_min,
@@ -65,6 +72,7 @@ DEFAULT_SIGNALS: Mapping[str, Signal] = {
     "log_length": log_length,
     "truncated": truncated,
     "answer_found": answer_found,
+    "arithmetic_errors": arithmetic_errors,
 }
 
 

@@ -15,7 +15,7 @@ import torch
 from pocket.attempts import Attempt, draw_attempts
 from pocket.curriculum import Attempted, Curriculum
 from pocket.evaluation import Examiner
-from pocket.folder import soften, write_folder
+from pocket.folder import write_folder
 from pocket.recipe import QUICK, Recipe
 from pocket.tokens import train_tokenizer
 from pocket.training import Training, create_model
@@ -27,7 +27,7 @@ FOLDER = Path(__file__).parents[1] / "drr_agent" / "reasoners" / "pocket"
 
 
 def main() -> None:
-    """Train, choose the temperature, evaluate, save."""
+    """Train, evaluate, save."""
     options = _parse_options()
     torch.set_num_threads(options.threads)
     if not options.resume:
@@ -37,9 +37,7 @@ def main() -> None:
     training = _train(QUICK if options.quick else Recipe(), options.work)
     print(f"trained in {(time.monotonic() - started) / 60:.1f} minutes")
     examiner = Examiner(recipe=training.recipe, model=training.model, tokenizer=training.curriculum.tokenizer)
-    temperature = examiner.choose_temperature()
-    soften(training.model, temperature)
-    metrics = examiner.examine(softened_by=temperature)
+    metrics = examiner.examine()
     print(json.dumps(metrics.as_dict(), indent=2))
     write_folder(options.folder, training, metrics)
     print(f"saved in {options.folder}")
@@ -50,7 +48,7 @@ def _parse_options() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the model is saved")
     parser.add_argument("--work", type=Path, default=Path("runs/pocket"), help="where checkpoints are kept")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --work")
-    parser.add_argument("--quick", action="store_true", help="a weaker model in a third of the time")
+    parser.add_argument("--quick", action="store_true", help="a weak model in a quarter of the time")
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
 
@@ -63,11 +61,9 @@ def _train(recipe: Recipe, work: Path) -> Training:
     if training.checkpoint.exists():
         training.load()
     training.run(recipe.lesson_steps, curriculum.lessons)
-    for number, part in enumerate(recipe.rounds):
-        if training.step < recipe.round_end(number):
-            attempted = _attempt(training, number, work / f"attempts-{number}.json")
-            practice = partial(curriculum.practice, part=part, attempted=attempted)
-            training.run(recipe.round_end(number), practice)
+    if training.step < recipe.steps:
+        attempted = _attempt(training, work / "attempts.json")
+        training.run(recipe.steps, partial(curriculum.practice, attempted=attempted))
     return training
 
 
@@ -79,17 +75,19 @@ def _make_tokenizer(recipe: Recipe) -> PreTrainedTokenizerFast:
 
 def _held_out(recipe: Recipe) -> frozenset[str]:
     """The questions of the evaluations, and of the tests."""
-    seeds = [recipe.problem_seed("evaluation"), recipe.problem_seed("temperature"), *range(100)]
+    seeds = [recipe.problem_seed("evaluation"), *range(100)]
     return frozenset(normalize_question(p.question) for seed in seeds for p in generate_problems(500, seed=seed))
 
 
-def _attempt(training: Training, number: int, path: Path) -> list[Attempted]:
-    """The model's own attempts before a round, made once and kept in `path`."""
-    part, tokenizer = training.recipe.rounds[number], training.curriculum.tokenizer
-    problems = generate_problems(part.questions, seed=training.recipe.problem_seed("practice", number))
+def _attempt(training: Training, path: Path) -> list[Attempted]:
+    """The model's own attempts before stage 2, made once and kept in `path`."""
+    recipe, tokenizer = training.recipe, training.curriculum.tokenizer
+    problems = generate_problems(recipe.practice_questions, seed=recipe.problem_seed("practice"))
     if not path.exists():
-        settings = {"draws": part.draws, "temperature": part.temperature, "seed": training.recipe.seed + number}
-        path.write_text(json.dumps(draw_attempts(training.model, tokenizer, problems, **settings)))
+        drawn = draw_attempts(
+            training.model, tokenizer, problems, draws=recipe.practice_draws, temperature=1.0, seed=recipe.seed
+        )
+        path.write_text(json.dumps(drawn))
     rows = [[Attempt(*values) for values in row] for row in json.loads(path.read_text())]
     pairs = zip(problems, rows, strict=True)
     return [(p, row) for p, row in pairs if normalize_question(p.question) not in training.curriculum.held_out]

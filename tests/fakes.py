@@ -11,7 +11,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import PrivateAttr
 
 from drr_agent.dm.protocol import Score, ScoreRequest
-from drr_agent.state import Attempt
+from drr_agent.state import NO_USAGE, RUN_SCHEMA, Attempt, Run, add_usage
 
 
 class ScriptedChatModel(BaseChatModel):
@@ -117,3 +117,50 @@ def make_attempt(answer: str | None = "1", score: float | None = None, **changes
         "verdict": None,
     }
     return {**attempt, **changes}  # type: ignore[typeddict-item]
+
+
+def make_run(run_id: str = "r1", attempts: Sequence[Attempt] | None = None, **changes: Any) -> Run:
+    """A run that ended in one accepted, unlabelled attempt unless told otherwise."""
+    kept = [make_attempt("4", 0.9)] if attempts is None else list(attempts)
+    run: Run = {
+        "schema": RUN_SCHEMA,
+        "run_id": run_id,
+        "started_at": "2026-01-01T00:00:00.000+00:00",
+        "question": "2 + 2?",
+        "context": "",
+        "answer": "4",
+        "score": 0.9,
+        "accepted": True,
+        "stop_reason": "accepted",
+        "choice": 0,
+        "attempts": kept,
+        "usage": add_usage([attempt.get("usage", NO_USAGE) for attempt in kept]),
+        "seconds": 0.1,
+        "reasoner": "scripted",
+        "dm": None,
+        "prompts": "p",
+        "policy": "ThresholdPolicy()",
+        "origin": "live",
+        "sample_id": None,
+        "target": None,
+        "draw": None,
+    }
+    return {**run, **changes}  # type: ignore[typeddict-item]
+
+
+def graded_run(*answers: str | None, target: str | None = "1", sample: str = "s1", **changes: Any) -> Run:
+    """A run with a target whose last attempt is the chosen one; the right answer is `1` unless told otherwise."""
+    attempts = [make_attempt(answer, turn=turn) for turn, answer in enumerate(answers, start=1)]
+    graded = {
+        "question": f"What is {sample}?",
+        "answer": answers[-1] if answers else None,
+        "score": None,
+        "accepted": False,
+        "stop_reason": "max_turns",
+        "choice": len(answers) - 1 if answers else None,
+        "seconds": 0.5,
+        "sample_id": sample,
+        "target": target,
+        "draw": 0,
+    }
+    return make_run(f"run-{sample}", attempts, **{**graded, **changes})

@@ -5,39 +5,12 @@ import json
 import multiprocessing
 
 import pytest
-from fakes import make_attempt
+from fakes import make_attempt, make_run
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from drr_agent.errors import DataError
 from drr_agent.runs import Reject, RunLog, read_journal, read_runs
-
-
-def make_run(run_id="r1", **changes):
-    run = {
-        "schema": 1,
-        "run_id": run_id,
-        "started_at": "2026-01-01T00:00:00.000+00:00",
-        "question": "2 + 2?",
-        "context": "",
-        "answer": "4",
-        "score": 0.9,
-        "accepted": True,
-        "stop_reason": "accepted",
-        "choice": 0,
-        "attempts": [make_attempt("4", 0.9)],
-        "usage": {"calls": 1, "unmetered_calls": 0, "input_tokens": 10, "output_tokens": 5},
-        "seconds": 0.1,
-        "reasoner": "scripted",
-        "dm": None,
-        "prompts": "p",
-        "policy": "ThresholdPolicy()",
-        "origin": "live",
-        "sample_id": None,
-        "target": None,
-        "draw": None,
-    }
-    return {**run, **changes}
 
 
 def read_all(path):

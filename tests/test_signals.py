@@ -25,6 +25,8 @@ def signals_of(**changes):
         pytest.param({"truncated": True}, "truncated", 1.0, id="cut off"),
         pytest.param({"truncated": None}, "truncated", None, id="nobody says"),
         pytest.param({"answer": None}, "answer_found", 0.0, id="no answer"),
+        pytest.param({"rationale": "3 + 4 = 8\n1 + 1 = 2"}, "arithmetic_errors", 1.0, id="a slip"),
+        pytest.param({"rationale": "because"}, "arithmetic_errors", None, id="no calculation"),
         pytest.param({"rationale": ""}, "log_length", 0.0, id="nothing written"),
     ],
 )

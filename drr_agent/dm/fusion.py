@@ -3,9 +3,10 @@
 A logistic regression, stored as plain numbers. It is fitted to single attempts, for the probability, and to pairs of
 a right and a wrong attempt at one question, for their order, which is what the loop lives on.
 
-A value enters as `asinh((value - center) / scale)`, which is linear around the center and logarithmic in the tails, so
-one extreme value cannot outvote the rest. A missing value enters as the center, which adds nothing, and as a flag of
-its own, so the model learns what its absence means.
+A value is squashed to `asinh(value / unit)`, linear below a typical small value and logarithmic above it: log
+probabilities, counts and lengths span orders of magnitude, and one extreme value must not outvote the rest. Squashed
+values are centered and scaled. A missing value enters as the center, which adds nothing, and as a flag of its own, so
+the model learns what its absence means.
 """
 
 import math
@@ -43,7 +44,9 @@ class Term(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
+    unit: Annotated[FiniteFloat, Field(gt=0)]
     center: FiniteFloat
+    """Of the squashed values."""
     scale: Annotated[FiniteFloat, Field(gt=0)]
     weight: FiniteFloat
     missing: FiniteFloat = 0.0
@@ -53,7 +56,7 @@ class Term(BaseModel):
         """Log odds that a value adds; a value that is not finite is missing."""
         if value is None or not math.isfinite(value):
             return self.missing
-        return self.weight * math.asinh((value - self.center) / self.scale)
+        return self.weight * (math.asinh(value / self.unit) - self.center) / self.scale
 
 
 class Fusion(BaseModel):
@@ -75,21 +78,27 @@ class Fusion(BaseModel):
 
 
 class _Input(NamedTuple):
-    """An input with its values over all rows; NaN is missing."""
+    """An input with its squashed values over all rows; NaN is missing."""
 
     name: str
-    values: Floats
+    squashed: Floats
+    unit: float
     center: float
     scale: float
 
     @property
     def missing(self) -> npt.NDArray[np.bool_]:
-        return np.isnan(self.values)
+        return np.isnan(self.squashed)
 
     @property
-    def squashed(self) -> Floats:
-        column: Floats = np.where(self.missing, 0.0, np.arcsinh((self.values - self.center) / self.scale))
+    def column(self) -> Floats:
+        column: Floats = np.where(self.missing, 0.0, (self.squashed - self.center) / self.scale)
         return column
+
+    def term(self, weight: float, missing: float) -> Term:
+        return Term(
+            name=self.name, unit=self.unit, center=self.center, scale=self.scale, weight=weight, missing=missing
+        )
 
 
 def fit_fusion(
@@ -127,13 +136,10 @@ def fit_fusion(
             f"{list(names)!r}; log more signals, or train on the text"
         )
     flagged = [one for one in used if one.missing.any()]
-    columns = [one.squashed for one in used] + [one.missing.astype(float) for one in flagged]
+    columns = [one.column for one in used] + [one.missing.astype(float) for one in flagged]
     model = fit_regression(np.column_stack(columns), right, groups, pair_weight=pair_weight, seed=seed)
     flags = dict(zip((one.name for one in flagged), model.weights[len(used) :], strict=True))
-    terms = [
-        Term(name=one.name, center=one.center, scale=one.scale, weight=weight, missing=flags.get(one.name, 0.0))
-        for one, weight in zip(used, model.weights, strict=False)
-    ]
+    terms = [one.term(weight, flags.get(one.name, 0.0)) for one, weight in zip(used, model.weights, strict=False)]
     return Fusion(
         text=None if text is None else terms[0],
         signals=tuple(terms if text is None else terms[1:]),
@@ -160,14 +166,21 @@ def _signal_names(rows: Sequence[Evidence]) -> list[str]:
 def _describe(name: str, raw: Sequence[float | None]) -> _Input | None:
     """The input with its center and scale; `None` when it is the same in every row."""
     values = np.array([math.nan if value is None or not math.isfinite(value) else value for value in raw])
-    known = values[~np.isnan(values)]
+    sizes = np.abs(values[np.isfinite(values) & (values != 0)])
+    unit = float(np.quantile(sizes, 0.25)) if len(sizes) else 1.0
+    squashed = np.arcsinh(values / unit)
+    known = squashed[~np.isnan(squashed)]
     if len(known) == 0:
         return None
-    low, center, high = (float(point) for point in np.quantile(known, [0.25, 0.5, 0.75]))
-    flat = _FLAT * (1 + abs(center))
-    scale = max((high - low) / _NORMAL_QUARTILES, 0.0)
-    scale = scale if scale > flat else float(known.std())
-    if scale > flat:
-        return _Input(name, values, center, scale)
+    center, scale = _spread(known)
+    if scale > _FLAT * (1 + abs(center)):
+        return _Input(name, squashed, unit, center, scale)
     # The known values say nothing; whether there is one may.
-    return _Input(name, values, center, 1.0) if len(known) < len(values) else None
+    return _Input(name, squashed, unit, center, 1.0) if len(known) < len(values) else None
+
+
+def _spread(values: Floats) -> tuple[float, float]:
+    """Median and standard deviation, the latter from the quartiles unless they are one."""
+    low, center, high = (float(point) for point in np.quantile(values, [0.25, 0.5, 0.75]))
+    scale = (high - low) / _NORMAL_QUARTILES
+    return center, scale if scale > _FLAT * (1 + abs(center)) else float(values.std())

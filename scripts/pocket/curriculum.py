@@ -22,7 +22,7 @@ from pocket.conversations import (
     retried,
     solved,
 )
-from pocket.recipe import Recipe, Round
+from pocket.recipe import Recipe
 
 Batch = Sequence[Encoded]
 Attempted = tuple[Problem, Sequence[Attempt]]
@@ -44,12 +44,12 @@ class Curriculum:
         problems = self._problems("lessons", chunk)
         return [_maybe_prefaced(_lesson(problem, problems, rng), problems, rng) for problem in problems]
 
-    def practice(self, chunk: int, *, part: Round, attempted: Sequence[Attempted]) -> list[Conversation]:
+    def practice(self, chunk: int, *, attempted: Sequence[Attempted]) -> list[Conversation]:
         """Stage 2: a third fresh lessons, the rest turns around the model's own attempts."""
         rng = random.Random(f"practice-{self.recipe.seed}-{chunk}")
         fresh = self._problems("lessons", 1_000_000 + chunk)
         third = len(fresh) // 3
-        exercises = [_exercise(*rng.choice(attempted), part, rng) for _ in fresh[third:]]
+        exercises = [_exercise(*rng.choice(attempted), self.recipe, rng) for _ in fresh[third:]]
         conversations = [_lesson(problem, fresh, rng) for problem in fresh[:third]] + exercises
         return [_maybe_prefaced(conversation, fresh, rng) for conversation in conversations]
 
@@ -80,15 +80,15 @@ def _lesson(problem: Problem, others: Sequence[Problem], rng: random.Random) -> 
     return solved(problem)
 
 
-def _exercise(problem: Problem, attempts: Sequence[Attempt], part: Round, rng: random.Random) -> Conversation:
+def _exercise(problem: Problem, attempts: Sequence[Attempt], recipe: Recipe, rng: random.Random) -> Conversation:
     """One turn of a graph around own attempts; what needs a wrong one falls back to a verdict."""
     wrong = [attempt for attempt in attempts if not attempt.right and attempt.answer is not None]
     draw = rng.random()
-    if draw < part.nudged:
+    if draw < recipe.nudged:
         return nudged(problem, drop_answer(rng.choice(attempts).text, rng))
-    if wrong and draw < part.nudged + part.retried:
+    if wrong and draw < recipe.nudged + recipe.retried:
         return retried(problem, [attempt.text for attempt in rng.sample(wrong, rng.randint(1, min(3, len(wrong))))])
-    if wrong and draw < part.nudged + part.retried + part.contrasted:
+    if wrong and draw < recipe.nudged + recipe.retried + recipe.contrasted:
         return contrasted(problem, [str(attempt.answer) for attempt in rng.sample(wrong, rng.randint(1, len(wrong)))])
     judgable = [rng.choice(kind) for kind in (wrong, [a for a in attempts if a.right]) if kind]
     attempt = rng.choice(judgable or attempts)

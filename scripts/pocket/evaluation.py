@@ -17,8 +17,6 @@ from pocket.recipe import Recipe
 class Metrics:
     """Shares of right answers unless said otherwise."""
 
-    softened_by: float
-    """What the model's logits were divided by, so that temperature 1 gives the accuracy that is wanted."""
     questions: int
     draws: int
     greedy: float
@@ -55,20 +53,13 @@ class Examiner:
     model: LlamaForCausalLM
     tokenizer: PreTrainedTokenizerFast
 
-    def choose_temperature(self) -> float:
-        """The temperature at which single samples are right about as often as the recipe wants."""
-        problems = generate_problems(300, seed=self.recipe.problem_seed("temperature"))
-        wanted = self.recipe.sampled_accuracy
-        return min(self.recipe.temperatures, key=lambda t: abs(self._right(problems, temperature=t) - wanted))
-
-    def examine(self, *, softened_by: float) -> Metrics:
-        """Every figure, at temperature 1."""
+    def examine(self) -> Metrics:
+        """Every figure."""
         recipe = self.recipe
         problems = generate_problems(recipe.evaluation_questions, seed=recipe.problem_seed("evaluation"))
         draws, seed = recipe.evaluation_draws, recipe.seed + 1
         drawn = draw_attempts(self.model, self.tokenizer, problems, draws=draws, temperature=1.0, seed=seed)
         return Metrics(
-            softened_by=softened_by,
             questions=len(problems),
             draws=draws,
             greedy=self._right(problems, temperature=0.0),

@@ -22,9 +22,9 @@ a real Reasoner does.
 
 Made from scratch by `make pocket` (`scripts/train_pocket.py`), from the problems of
 `drr_agent.reasoners.word_problems` alone, with no outside data: {lesson_steps} steps on worked solutions, then
-{rounds} steps on its own attempts (solving after rejections, with answers ruled out and after replies without an
-answer; saying whether an attempt is right). Last, its logits are divided by {softened_by}: it errs often and at random
-on purpose, because a Reasoner that is seldom wrong leaves nothing to accept or reject.
+{practice_steps} steps on its own attempts (solving after rejections, with answers ruled out and after replies without
+an answer; saying whether an attempt is right). It was stopped early, while it still errs often, because a Reasoner
+that is seldom wrong leaves nothing to accept or reject.
 
 It was taught in the words of `drr_agent.prompts.Prompts`, digest `{prompts}`; with other words it does worse. A reply
 is a line a calculation, then `Answer: <number>`.
@@ -52,12 +52,6 @@ _LABELS = {
     "critique_auroc": "own verdicts, AUROC",
     "critique_auroc_within": "own verdicts, within-question AUROC",
 }
-
-
-def soften(model: LlamaForCausalLM, temperature: float) -> None:
-    """Divide the logits for good, so that a host that knows nothing of this model asks it at temperature 1."""
-    with torch.no_grad():
-        model.model.norm.weight /= temperature
 
 
 def write_folder(folder: Path, training: Training, metrics: Metrics) -> None:
@@ -96,8 +90,8 @@ def _card(training: Training, metrics: Metrics) -> str:
     return _CARD.format(
         parameters=sum(p.numel() for p in training.model.parameters()) / 1e6,
         lesson_steps=training.recipe.lesson_steps,
-        rounds=" and ".join(str(part.steps) for part in training.recipe.rounds),
+        practice_steps=training.recipe.practice_steps,
         prompts=PROMPTS.digest,
         rows="\n".join(f"| {label} | {values[name]:.3f} |" for name, label in _LABELS.items()),
-        **{name: values[name] for name in ("questions", "draws", "softened_by")},
+        **{name: values[name] for name in ("questions", "draws")},
     )

@@ -23,7 +23,7 @@ def create_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaFor
         intermediate_size=recipe.intermediate,
         num_hidden_layers=recipe.layers,
         num_attention_heads=recipe.heads,
-        num_key_value_heads=recipe.heads,
+        num_key_value_heads=recipe.key_value_heads,
         max_position_embeddings=recipe.positions,
         tie_word_embeddings=True,
         bos_token_id=tokenizer.bos_token_id,

@@ -25,8 +25,8 @@ REQUESTS = [
 
 
 def make_manifest(inputs="both", **changes):
-    text = Term(name="logit", center=0.0, scale=1.0, weight=1.0)
-    signal = Term(name="confidence", center=0.0, scale=1.0, weight=2.0, missing=-1.0)
+    text = Term(name="logit", unit=1.0, center=0.0, scale=1.0, weight=1.0)
+    signal = Term(name="confidence", unit=1.0, center=0.0, scale=1.0, weight=2.0, missing=-1.0)
     fusion = Fusion(text=text if inputs == "both" else None, signals=(signal,), intercept=0.1, regularization=1.0)
     values = {
         "inputs": inputs,

@@ -77,9 +77,9 @@ def test_a_missing_value_says_what_it_said_in_training():
 def test_a_value_that_was_never_missing_counts_as_typical_when_it_is():
     fusion = fit_fusion(*make_evidence(signal=1.0), inputs="signals")
     (term,) = fusion.signals
-    typical = fusion.fuse(Evidence(None, {"value": term.center}))
+    typical = fusion.fuse(Evidence(None, {"value": term.unit * math.sinh(term.center)}))
     for absent in ({"value": None}, {}, {"value": math.nan}, {"unknown": 1.0}):
-        assert fusion.fuse(Evidence(None, absent)) == typical
+        assert fusion.fuse(Evidence(None, absent)) == pytest.approx(typical)
 
 
 def test_one_wild_value_in_training_changes_little():
@@ -100,7 +100,7 @@ def test_named_signals_alone_are_used():
 
 @given(value=st.floats(-1e6, 1e6), step=st.floats(0, 1e6), weight=st.floats(0, 10))
 def test_a_term_rises_with_its_value_and_grows_slowly(value, step, weight):
-    term = Term(name="value", center=0.0, scale=1.0, weight=weight)
+    term = Term(name="value", unit=1.0, center=0.0, scale=1.0, weight=weight)
     assert term.part(value + step) >= term.part(value)
     assert abs(term.part(value)) <= 15 * weight
 

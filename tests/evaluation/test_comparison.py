@@ -1,5 +1,5 @@
 import pytest
-from graded_runs import graded_run
+from fakes import graded_run
 from hypothesis import given
 from hypothesis import strategies as st
 

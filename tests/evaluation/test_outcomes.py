@@ -1,6 +1,5 @@
 import pytest
-from fakes import make_attempt
-from graded_runs import graded_run
+from fakes import graded_run, make_attempt
 
 from drr_agent.errors import DataError
 from drr_agent.evaluation.outcomes import (

@@ -6,8 +6,7 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
-from fakes import make_attempt
-from graded_runs import graded_run
+from fakes import graded_run, make_attempt
 from rich.console import Console
 
 from drr_agent.errors import DataError

@@ -8,12 +8,11 @@ from collections import Counter
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fakes import make_attempt
+from fakes import make_attempt, make_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drr_agent.errors import ConfigError, DataError
-from drr_agent.state import RUN_SCHEMA
 from drr_agent.training.harvest import harvest
 
 ROW = {
@@ -35,30 +34,8 @@ def row(**changes):
 
 
 def run(run_id="r1", attempts=None, **changes):
-    record = {
-        "schema": RUN_SCHEMA,
-        "run_id": run_id,
-        "started_at": "2026-01-01T00:00:00.000+00:00",
-        "question": "2 + 2?",
-        "context": "",
-        "answer": "4",
-        "score": None,
-        "accepted": False,
-        "stop_reason": "max_turns",
-        "choice": 0,
-        "attempts": [make_attempt("4")] if attempts is None else attempts,
-        "usage": {"calls": 1, "unmetered_calls": 0, "input_tokens": 10, "output_tokens": 5},
-        "seconds": 0.1,
-        "reasoner": "pocket",
-        "dm": None,
-        "prompts": "p",
-        "policy": "ThresholdPolicy()",
-        "origin": "distilled",
-        "sample_id": "s",
-        "target": "4",
-        "draw": 0,
-    }
-    return {**record, **changes}
+    distilled = {"reasoner": "pocket", "origin": "distilled", "sample_id": "s", "target": "4", "draw": 0}
+    return make_run(run_id, [make_attempt("4")] if attempts is None else attempts, **{**distilled, **changes})
 
 
 @pytest.fixture
