@@ -152,6 +152,7 @@ def graded_run(*answers: str | None, target: str | None = "1", sample: str = "s1
     """A run with a target whose last attempt is the chosen one; the right answer is `1` unless told otherwise."""
     attempts = [make_attempt(answer, turn=turn) for turn, answer in enumerate(answers, start=1)]
     graded = {
+        "attempts": attempts,
         "question": f"What is {sample}?",
         "answer": answers[-1] if answers else None,
         "score": None,
@@ -163,4 +164,4 @@ def graded_run(*answers: str | None, target: str | None = "1", sample: str = "s1
         "target": target,
         "draw": 0,
     }
-    return make_run(f"run-{sample}", attempts, **{**graded, **changes})
+    return make_run(f"run-{sample}", **{**graded, **changes})
