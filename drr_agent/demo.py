@@ -36,7 +36,7 @@ class DemoConfig:
     """Questions to distill from."""
     attempts: int = 8
     """Independent attempts at each."""
-    fresh: int = 500
+    fresh: int = 440
     """Questions to compare on."""
     max_turns: int = 8
     seed: int = 20250101

@@ -13,7 +13,7 @@ from drr_agent.dm.folder import load_dm
 from drr_agent.evaluation.evaluate import EvaluateConfig
 from drr_agent.evaluation.evaluate import evaluate as run
 from drr_agent.evaluation.report import Report, write_report
-from drr_agent.evaluation.table import render_table
+from drr_agent.evaluation.table import describe_dm, render_table
 
 
 @app.command()
@@ -66,10 +66,12 @@ def evaluate(
 
 
 def show_report(report: Report, folder: Path, *, json: bool) -> None:
-    """The verdict and the table, or the whole report as JSON."""
+    """The table, the DM and the verdict, or the whole report as JSON."""
     if json:
         print_json(report.model_dump(mode="json"))
         return
     out.print(render_table(report))
+    if report.dm is not None:
+        out.print(describe_dm(report.dm), highlight=False)
     out.print(report.verdict, highlight=False)
     out.print(f"→ {folder / 'report.html'}", highlight=False)

@@ -63,9 +63,9 @@ def _with_dm(dm: DiscriminativeModel, max_turns: int, policy: Policy | None, thr
     own = chosen.threshold if isinstance(chosen, ConsensusPolicy | ThresholdPolicy) else 0.5
     paper = ThresholdPolicy(threshold=own if threshold is None else threshold)
     kind = "consensus" if isinstance(chosen, ConsensusPolicy) else type(chosen).__name__.removesuffix("Policy").lower()
-    setting = f"threshold={paper.threshold:g}"
+    setting = f"at {paper.threshold:g}"
     return [
-        drr(f"drr_{kind}", f"threshold={own:g}", chosen, max_turns=max_turns),
+        drr(f"drr_{kind}", f"at {own:g}", chosen, max_turns=max_turns),
         drr("drr_threshold", f"{setting}, fresh", paper, max_turns=max_turns),
         drr("drr_threshold", f"{setting}, history", paper, max_turns=max_turns, feedback="history"),
         baseline("best_of_n", f"n={max_turns}", max_turns=max_turns),

@@ -3,12 +3,12 @@
 from rich.table import Table
 from rich.text import Text
 
-from drr_agent.evaluation.report import Report
+from drr_agent.evaluation.report import DMResult, Report
 
 
 def render_table(report: Report) -> Table:
     """The strategies side by side, for the terminal; the compared one is bold."""
-    table = Table(title=report.title, caption=report.verdict, caption_justify="left")
+    table = Table(title=report.title)
     table.add_column("strategy")
     for name in ("right", "95 % interval", "calls", "turns", "tokens", "accepted", "fixed", "harmed"):
         table.add_column(name, justify="right")
@@ -26,6 +26,16 @@ def render_table(report: Report) -> Table:
             style="bold" if result.label == report.subject else None,
         )
     return table
+
+
+def describe_dm(dm: DMResult) -> str:
+    """The DM's figures in one line, agreement left out, with its parts beside it."""
+    parts = ", ".join(f"{name} {number(value, 3)}" for name, value in dm.within_question_auroc_of.items())
+    beside = f" ({parts})" if parts else ""
+    return (
+        f"The DM: within-question AUROC {number(dm.within_question_auroc, 3)}{beside}, AUROC {number(dm.auroc, 3)}, "
+        f"ECE {number(dm.ece, 3)}, Brier {number(dm.brier, 3)}, over {dm.n} attempts."
+    )
 
 
 def percent(share: float | None) -> str:

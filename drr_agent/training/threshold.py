@@ -32,6 +32,8 @@ def choose_threshold(
 ) -> Operating:
     """The most accurate threshold within a mean number of Reasoner calls; the cheaper of equals.
 
+    Where neighbors do the same, the middle one is taken, which is furthest from doing otherwise.
+
     Args:
         questions: scored, labelled attempts; not those the result is reported on.
         policy: the policy whose threshold is chosen.
@@ -48,7 +50,13 @@ def choose_threshold(
     readings = _read(questions, policy, max_turns)
     tried = [_operate(replace(policy, threshold=threshold), readings) for threshold in _THRESHOLDS]
     affordable = [row for row in tried if row.mean_calls <= mean_calls] or tried[:1]
-    return max(affordable, key=lambda row: (round(row.accuracy, 4), -row.mean_calls))
+    best = max(affordable, key=_worth)
+    plateau = [row for row in affordable if _worth(row) == _worth(best)]
+    return plateau[len(plateau) // 2]
+
+
+def _worth(row: Operating) -> tuple[float, float]:
+    return round(row.accuracy, 4), -row.mean_calls
 
 
 class _Readings(NamedTuple):

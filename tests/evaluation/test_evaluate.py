@@ -40,8 +40,8 @@ def test_every_strategy_is_in_the_report(tmp_path):
     assert strategies == voting | {"drr_threshold"}
     of = {(result.strategy, result.setting): result for result in report.results}
     assert of["single_pass", ""].accuracy == 0.5
-    assert of["drr_threshold", "threshold=0.5, fresh"].accuracy == 1.0
-    assert of["drr_threshold", "threshold=0.5, fresh"].mean_calls == 1.5
+    assert of["drr_threshold", "at 0.5, fresh"].accuracy == 1.0
+    assert of["drr_threshold", "at 0.5, fresh"].mean_calls == 1.5
     assert report.dm.within_question_auroc == 1.0
 
 

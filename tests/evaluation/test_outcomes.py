@@ -83,14 +83,14 @@ def test_summary_counts_what_is_no_answer_apart_from_what_is_wrong():
         graded_run(sample="d", stop_reason="error"),
         graded_run("1", sample="e", target=None),
     ]
-    result = summarize_runs("drr_threshold", "threshold=0.5", runs, NUMBER)
+    result = summarize_runs("drr_threshold", "at 0.5", runs, NUMBER)
     assert (result.n, result.accuracy, result.ungraded) == (4, 0.25, 1)
     assert (result.abstained, result.failed, result.fixed, result.harmed, result.changes_left_out) == (1, 1, 1, 0, 3)
     assert result.accept_rate == 0.2
     assert result.mean_turns == result.mean_calls == 1.0
     assert result.stop_reasons == {"max_turns": 2, "accepted": 1, "no_progress": 1, "error": 1}
     assert result.turns == {0: 1, 1: 3, 2: 1}
-    assert result.label == "DRR threshold threshold=0.5"
+    assert result.label == "DRR threshold at 0.5"
 
 
 def test_tokens_are_the_mean_over_metered_runs():
