@@ -27,8 +27,10 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for seed, report in reports.items():
         print_rows(seed, report)
-    print("\n| seed | AUROC | within-question AUROC | text alone | signals alone | ECE | Brier |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        "\n| seed | AUROC | within-question AUROC | text | signals | log probabilities | ECE | Brier |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
     for seed, report in reports.items():
         print_dm(seed, report)
     print(f"\n{os.cpu_count()} cores; {DemoConfig.fresh} fresh questions a seed")
@@ -49,7 +51,7 @@ def print_dm(seed: int, report: Report) -> None:
     if dm is None:
         raise RuntimeError("the demo always trains a DM")
     parts = dm.within_question_auroc_of
-    values = (dm.auroc, dm.within_question_auroc, parts.get("text alone"), parts.get("signals alone"), dm.ece, dm.brier)
+    values = (dm.auroc, dm.within_question_auroc, *parts.values(), dm.ece, dm.brier)
     shown = " | ".join("–" if value is None else f"{value:.3f}" for value in values)
     print(f"| {seed} | {shown} |")
 

@@ -7,7 +7,7 @@ run folder and is not done twice: an interrupted demo goes on where it stopped.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from drr_agent.dm.folder import is_dm, load_dm
@@ -26,6 +26,12 @@ from drr_agent.training.train import train_dm
 
 _FRACTIONS: dict[Split, float] = {"train": 0.6, "validation": 0.15, "calibration": 0.25}
 """The test questions are generated afresh, so none of the logged ones are kept back."""
+
+_PARTS = {
+    "signals alone": ("dm-signals", None),
+    "log probabilities alone": ("dm-logprobs", ("logprob_mean", "logprob_min", "logprob_sum")),
+}
+"""DMs whose scores stand beside the DM's: the folder, and the signals that it reads (`None` for all)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,21 +89,25 @@ def _collect(out: Path, config: DemoConfig, say: Callable[[str], None]) -> Datas
 
 
 def _train(out: Path, dataset: Dataset, config: DemoConfig, say: Callable[[str], None]) -> None:
-    """Train and calibrate the DM, and the same without its text."""
-    for name, inputs in (("dm", "both"), ("dm-signals", "signals")):
-        folder = out / name
-        if is_dm(folder):
-            say(f"train: there is a DM at {folder}")
-            continue
-        say(f"train: {inputs} → {folder}")
-        settings = TrainConfig(**{**config.train.__dict__, "inputs": inputs, "progress": config.progress})
-        train_dm(dataset.labelled("train"), dataset.labelled("validation"), config=settings, out=folder)
-        calibrate_dm(folder, dataset.labelled("calibration"))
+    """Train and calibrate the DM, and parts of it to set beside it."""
+    train = replace(config.train, progress=config.progress)
+    _train_one(out / "dm", dataset, train, say)
+    for folder, signals in _PARTS.values():
+        _train_one(out / folder, dataset, replace(train, inputs="signals", signals=signals), say)
     chosen = calibrate_consensus(out / "dm", dataset.rows("calibration"), max_turns=config.max_turns)
     say(
         f"calibrate: accept at {chosen.policy.threshold:g}, "
         f"{chosen.accuracy:.3f} right at {chosen.mean_calls:.2f} calls on the calibration questions"
     )
+
+
+def _train_one(folder: Path, dataset: Dataset, config: TrainConfig, say: Callable[[str], None]) -> None:
+    if is_dm(folder):
+        say(f"train: there is a DM at {folder}")
+        return
+    say(f"train: {config.inputs} → {folder}")
+    train_dm(dataset.labelled("train"), dataset.labelled("validation"), config=config, out=folder)
+    calibrate_dm(folder, dataset.labelled("calibration"))
 
 
 def _compare(out: Path, dataset: Dataset, config: DemoConfig, say: Callable[[str], None]) -> Report:
@@ -112,5 +122,5 @@ def _compare(out: Path, dataset: Dataset, config: DemoConfig, say: Callable[[str
         generate(config.fresh, seed=config.seed + 1),
         out / "evaluation",
         config=settings,
-        parts={"signals alone": load_dm(out / "dm-signals")},
+        parts={name: load_dm(out / folder) for name, (folder, _) in _PARTS.items()},
     )

@@ -12,7 +12,7 @@ SMALL = DemoConfig(
     attempts=4,
     fresh=12,
     max_turns=3,
-    train=TrainConfig(backbone="pocket", max_length=256, max_steps=4, evaluations=1),
+    train=TrainConfig(backbone="pocket", max_length=256, max_steps=4, evaluations=2),
     progress=False,
 )
 
@@ -33,17 +33,15 @@ def test_the_report_compares_on_fresh_questions(out):
     report = json.loads((out / "report.json").read_text())
     assert {result["n"] for result in report["results"]} == {SMALL.fresh}
     assert report["results"][0]["strategy"] == "drr_consensus"
-    assert {"text alone", "signals alone"} <= set(report["dm"]["within_question_auroc_of"])
-    log = (out / "runs.jsonl").read_text()
+    assert list(report["dm"]["within_question_auroc_of"]) == ["text alone", "signals alone", "log probabilities alone"]
     asked = {json.loads(line)["question"] for line in (out / "runs.jsonl").read_text().splitlines()}
-    assert not any(example["question"] in asked for example in report["examples"]), log[:200]
+    assert not any(example["question"] in asked for example in report["examples"])
 
 
 def test_a_second_start_goes_on_from_what_is_there(out):
-    kept = {name: (out / name).stat().st_mtime_ns for name in ("runs.jsonl", "dm/drr.json", "evaluation/draws.jsonl")}
+    names = ("runs.jsonl", "dm/model.safetensors", "evaluation/draws.jsonl")
+    before = [(out / name).stat().st_mtime_ns for name in names]
     said = []
     run_demo(out, config=SMALL, say=said.append)
-    assert {name: (out / name).stat().st_mtime_ns for name in kept if name != "dm/drr.json"} == {
-        name: stamp for name, stamp in kept.items() if name != "dm/drr.json"
-    }
-    assert [line for line in said if line.startswith("train: there is a DM")]
+    assert [(out / name).stat().st_mtime_ns for name in names] == before
+    assert len([line for line in said if line.startswith("train: there is a DM")]) == 3
