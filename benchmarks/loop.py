@@ -27,9 +27,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for seed, report in reports.items():
         print_rows(seed, report)
-    print(
-        "\n| seed | AUROC | within-question AUROC | text | signals | log probabilities | ECE | Brier |"
-    )
+    print("\n| seed | AUROC | within-question AUROC | text | signals | log probabilities | ECE | Brier |")
     print("|---|---|---|---|---|---|---|---|")
     for seed, report in reports.items():
         print_dm(seed, report)

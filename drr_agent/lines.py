@@ -57,19 +57,26 @@ def append_line(path: Path, record: object) -> None:
     """Write a JSON line, durably and by one write; a torn line that a crash left before it is not extended."""
     line = json.dumps(record, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass") + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
+    with open(path, "ab+", buffering=0, opener=_open_private) as stream:
         with _WRITING:
-            size = os.fstat(descriptor).st_size
-            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            _write_all(descriptor, b"\n" + line if torn else line)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            _write_all(stream, line if _ends_whole(stream) else b"\n" + line)
+        os.fsync(stream.fileno())
 
 
-def _write_all(descriptor: int, payload: bytes) -> None:
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _ends_whole(stream: IO[bytes]) -> bool:
+    """Whether a file is empty or ends with a line ending."""
+    if stream.seek(0, os.SEEK_END) == 0:
+        return True
+    stream.seek(-1, os.SEEK_END)
+    return stream.read(1) == b"\n"
+
+
+def _write_all(stream: IO[bytes], payload: bytes) -> None:
     """One write where the system takes it whole, which is what lets processes share a log."""
-    written = os.write(descriptor, payload)
+    written = stream.write(payload)
     while written < len(payload):
-        written += os.write(descriptor, payload[written:])
+        written += stream.write(payload[written:])

@@ -1,13 +1,13 @@
 """What a log already holds of a distillation: what is done, what failed, what was cut off in its middle."""
 
-import fcntl
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+
+from filelock import FileLock, Timeout
 
 from drr_agent.errors import ConfigError, DataError
 from drr_agent.runs import JournalEntry, Reject, RunLog, read_journal, read_runs
@@ -92,22 +92,18 @@ def hold_log(log: Path) -> Iterator[None]:
     if log.suffix == ".gz":
         raise ConfigError(f"`log` must be a plain file to append to, got {str(log)!r}; name one without .gz")
     log.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(log, os.O_RDWR | os.O_CREAT, 0o600)
+    lock = FileLock(log.with_name(log.name + ".lock"), timeout=0)
     try:
-        _lock(descriptor, log)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, log: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+        lock.acquire()
+    except Timeout as error:
         raise DataError(
             f"expected a log that nobody writes, but another distillation holds {str(log)!r}; "
             "wait for it, or name another log"
         ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _check_sample(log: Path, run: Run, sample: Sample) -> None:
