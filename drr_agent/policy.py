@@ -78,7 +78,7 @@ class ThresholdPolicy:
         _require_probabilities(threshold=self.threshold, abstain_below=self.abstain_below)
 
     def decide(self, attempts: Sequence[Attempt]) -> Decision:
-        """Accept the newest attempt by its score; otherwise the highest score stands, the later one of equals."""
+        """Accept the newest attempt by its score; otherwise the highest score stands."""
         newest = attempts[-1]["score"]
         if newest is not None and newest >= self.threshold:
             return Decision("accept", len(attempts) - 1, newest)
@@ -130,14 +130,23 @@ def beta_lead(votes: int, rival_votes: int) -> float:
     return sum(math.comb(draws, k) for k in range(votes + 1)) / float(2**draws)
 
 
+class Support(NamedTuple):
+    """What speaks for one distinct answer."""
+
+    logit: float
+    """Log odds of the best score among its attempts."""
+    attempts: int
+    """How many give it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ConsensusWeights:
     """How scores and agreement add up; `drr_agent.training.fit_consensus` learns them from logs.
 
-    An answer's support is `score` times the sum of its attempts' score logits, plus `agreement` for each attempt after
-    the first that gives it. "None of these" has the support `none` plus `none_per_attempt` for each attempt after the
-    first. The softmax over the answers and "none of these" gives the probabilities, so one lone attempt under the
-    defaults keeps its own score.
+    An answer's support is `score` times the log odds of its best score, plus `agreement` for each attempt after the
+    first that gives it. The best and not the sum, since attempts at one question share what makes it hard. "None of
+    these" has the support `none` plus `none_per_attempt` for each attempt after the first. The softmax over the answers
+    and "none of these" gives the probabilities, so one lone attempt under the defaults keeps its own score.
     """
 
     score: float = 1.0
@@ -164,34 +173,41 @@ class ConsensusPolicy:
         _require_probabilities(threshold=self.threshold, abstain_below=self.abstain_below)
 
     def decide(self, attempts: Sequence[Attempt]) -> Decision:
-        """Accept the best-supported answer by its probability; its best-scored attempt stands for it."""
+        """Accept the best-supported answer by its probability; its best-scored attempt stands for it.
+
+        An answer none of whose attempts has a score is never accepted, and stands only where no other has one.
+        """
         groups = _answer_groups(attempts, self.grader)
-        if not groups:
-            return Decision("continue", None, None)
-        probabilities = consensus_probabilities([[score_logit(attempts[i]) for i in g] for g in groups], self.weights)
-        best = max(range(len(groups)), key=lambda group: probabilities[group])
-        choice = max(groups[best], key=lambda i: score_logit(attempts[i]))
+        scored = [group for group in groups if any(attempts[i]["score"] is not None for i in group)]
+        if not scored:
+            return Decision("continue", max(groups, key=len)[0] if groups else None, None)
+        choices = [max(group, key=lambda i: _logit(attempts[i])) for group in scored]
+        supports = [Support(_logit(attempts[i]), len(group)) for i, group in zip(choices, scored, strict=True)]
+        probabilities = consensus_probabilities(supports, self.weights)
+        best = max(range(len(scored)), key=lambda group: probabilities[group])
         confidence = probabilities[best]
-        return Decision("accept" if confidence >= self.threshold else "continue", choice, confidence)
+        return Decision("accept" if confidence >= self.threshold else "continue", choices[best], confidence)
 
 
-def consensus_probabilities(groups: Sequence[Sequence[float]], weights: ConsensusWeights) -> list[float]:
-    """P(right) of each distinct answer, from the score logits of the attempts that gave it."""
-    attempts = sum(len(group) for group in groups)
-    supports = [weights.score * sum(group) + weights.agreement * (len(group) - 1) for group in groups]
-    supports.append(weights.none + weights.none_per_attempt * (attempts - 1))
-    peak = max(supports)
-    masses = [math.exp(support - peak) for support in supports]
+def consensus_probabilities(supports: Sequence[Support], weights: ConsensusWeights) -> list[float]:
+    """P(right) of each distinct answer."""
+    attempts = sum(support.attempts for support in supports)
+    logits = [weights.score * support.logit + weights.agreement * (support.attempts - 1) for support in supports]
+    logits.append(weights.none + weights.none_per_attempt * (attempts - 1))
+    peak = max(logits)
+    masses = [math.exp(logit - peak) for logit in logits]
     return [mass / sum(masses) for mass in masses[:-1]]
 
 
-def score_logit(attempt: Attempt) -> float:
-    """The log odds of the score; an unscored attempt only counts by its agreement."""
-    score = attempt["score"]
-    if score is None:
-        return 0.0
+def score_logit(score: float) -> float:
+    """The log odds of a score, kept finite."""
     score = min(max(score, 1e-6), 1 - 1e-6)
     return math.log(score / (1 - score))
+
+
+def _logit(attempt: Attempt) -> float:
+    """The log odds of an attempt's score; one without a score comes after all that have one."""
+    return -math.inf if attempt["score"] is None else score_logit(attempt["score"])
 
 
 def _answer_groups(attempts: Sequence[Attempt], grader: Grader) -> list[list[int]]:
@@ -204,13 +220,10 @@ def _answer_groups(attempts: Sequence[Attempt], grader: Grader) -> list[list[int
 
 
 def _best_scored(attempts: Sequence[Attempt]) -> Decision:
-    """Go on, with the highest score standing; without any score, the first answer."""
-    scored = [(attempt["score"], index) for index, attempt in enumerate(attempts) if attempt["score"] is not None]
-    if scored:
-        score, index = max(scored)
-        return Decision("continue", index, score)
-    first = next((index for index, attempt in enumerate(attempts) if attempt["answer"] is not None), None)
-    return Decision("continue", first, None)
+    """Go on, with the highest score standing, the earliest of equals; without any score, the first answer."""
+    answered = [index for index, attempt in enumerate(attempts) if attempt["answer"] is not None]
+    best = max(answered, key=lambda index: _logit(attempts[index]), default=None)
+    return Decision("continue", best, None if best is None else attempts[best]["score"])
 
 
 def _require_probabilities(**settings: float | None) -> None:

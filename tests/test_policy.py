@@ -14,6 +14,7 @@ from drr_agent.policy import (
     ConsensusWeights,
     MajorityPolicy,
     Policy,
+    Support,
     ThresholdPolicy,
     beta_lead,
     consensus_probabilities,
@@ -43,7 +44,7 @@ def attempts(*rows: tuple[str | None, float | None]):
         pytest.param(ThresholdPolicy(threshold=0.7), [("4", 0.6), ("5", 0.9)], "accept", 1, id="newest accepted"),
         pytest.param(ThresholdPolicy(), [("4", None)], "continue", 0, id="no score is never accepted"),
         pytest.param(ThresholdPolicy(), [(None, None)], "continue", None, id="no answer, no choice"),
-        pytest.param(ThresholdPolicy(), [("4", 0.0), ("5", 0.0)], "continue", 1, id="the later of equal scores"),
+        pytest.param(ThresholdPolicy(), [("4", 0.0), ("5", 0.0)], "continue", 0, id="the earliest of equal scores"),
         pytest.param(BestScorePolicy(), [("4", 0.99), ("5", 0.5)], "continue", 0, id="best-of-n never stops early"),
         pytest.param(MajorityPolicy(), [("4", None), ("5", None), ("5.0", None)], "continue", 1, id="5 and 5.0 agree"),
         pytest.param(MajorityPolicy(), [("4", None), ("5", None)], "continue", 0, id="earliest of equal counts"),
@@ -54,6 +55,13 @@ def attempts(*rows: tuple[str | None, float | None]):
         pytest.param(ConsensusPolicy(threshold=0.8), [("4", 0.6), ("4", 0.6)], "accept", 0, id="agreement adds up"),
         pytest.param(ConsensusPolicy(threshold=0.8), [("4", 0.7), ("5", 0.7)], "continue", 0, id="conflict does not"),
         pytest.param(ConsensusPolicy(), [("4", 0.2), ("4.0", 0.6), ("7", 0.3)], "continue", 1, id="best of the group"),
+        pytest.param(ConsensusPolicy(), [("4", 0.4)] * 7 + [("9", 0.4)], "accept", 0, id="votes never count against"),
+        pytest.param(ConsensusPolicy(threshold=0.0), [("4", None)], "continue", 0, id="consensus needs a score"),
+        pytest.param(ConsensusPolicy(threshold=0.0), [("4", None), ("5", 0.1)], "accept", 1, id="a known score leads"),
+        pytest.param(
+            ConsensusPolicy(), [("4", None), ("5", None), ("5", None)], "continue", 1, id="votes without scores"
+        ),
+        pytest.param(ConsensusPolicy(threshold=0.7), [("4", None), ("4", 0.6)], "accept", 1, id="unscored ones agree"),
         pytest.param(ConsensusPolicy(), [(None, None), ("4", 0.9)], "accept", 1, id="a failed draft does not weigh"),
     ],
 )
@@ -104,11 +112,11 @@ def test_any_policy_chooses_an_answer_when_there_is_one(policy, rows):
 
 
 @given(
-    st.lists(st.lists(st.floats(-14, 14), min_size=1, max_size=4), min_size=1, max_size=4),
+    st.lists(st.builds(Support, st.floats(-14, 14), st.integers(1, 4)), min_size=1, max_size=4),
     st.builds(ConsensusWeights, score=st.floats(0, 2), agreement=st.floats(0, 3), none=st.floats(-3, 3)),
 )
-def test_consensus_is_a_distribution_with_room_for_none_of_them(groups, weights):
-    probabilities = consensus_probabilities(groups, weights)
+def test_consensus_is_a_distribution_with_room_for_none_of_them(supports, weights):
+    probabilities = consensus_probabilities(supports, weights)
     assert all(0.0 <= p <= 1.0 for p in probabilities)
     assert sum(probabilities) <= 1.0 + 1e-9
 

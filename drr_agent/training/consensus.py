@@ -4,6 +4,7 @@ They maximize the likelihood of which distinct answer is right ("none of them" i
 question's attempts, so the policy's confidence is a probability at every turn, not only at the last.
 """
 
+import math
 import random
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,13 +18,15 @@ from drr_agent.training.logged import IDENTICAL, LabelledQuestion, canonical, sh
 
 _RIDGE = 1e-3
 """Pull towards the default weights, so that few questions do not give wild ones."""
+_BOUNDS = ((0.0, 10.0), (0.0, 10.0), (-10.0, 10.0), (0.0, 5.0))
+"""Of the weights: agreement never speaks against an answer, and a wrong attempt never for another one."""
 
 
 class _Prefixes(NamedTuple):
     """Every prefix as one row; columns are its distinct answers, then "none of them"."""
 
     scores: np.ndarray
-    """Sum of score logits per answer, shape (prefixes, answers + 1); zero in the last column."""
+    """Best score logit per answer, shape (prefixes, answers + 1); zero in the last column."""
     repeats: np.ndarray
     """Attempts after the first per answer, same shape."""
     absent: np.ndarray
@@ -40,7 +43,7 @@ def fit_consensus(questions: Sequence[LabelledQuestion], *, grader: Grader = AUT
     """Fit the weights by maximum likelihood (L-BFGS), with a slight pull towards the defaults.
 
     Raises:
-        DataError: no question has a labelled attempt with an answer.
+        DataError: no question has a scored, labelled attempt with an answer.
     """
     from scipy.optimize import minimize  # half a second that no other command should wait for
 
@@ -50,7 +53,7 @@ def fit_consensus(questions: Sequence[LabelledQuestion], *, grader: Grader = AUT
     def loss(weights: np.ndarray) -> float:
         return _negative_log_likelihood(weights, prefixes) + _RIDGE * float(np.sum((weights - default) ** 2))
 
-    found = minimize(loss, default, method="L-BFGS-B", bounds=[(0.0, 10.0), (-5.0, 10.0), (-10.0, 10.0), (-5.0, 5.0)])
+    found = minimize(loss, default, method="L-BFGS-B", bounds=_BOUNDS)
     score, agreement, none, none_per_attempt = (round(float(weight), 4) for weight in found.x)
     return ConsensusWeights(score=score, agreement=agreement, none=none, none_per_attempt=none_per_attempt)
 
@@ -62,12 +65,12 @@ def _prefixes(questions: Sequence[LabelledQuestion], grader: Grader, generator: 
             rows += _read_prefixes(ordered)
     if not rows:
         raise DataError("expected labelled attempts with answers to fit the consensus, got none; label more attempts")
-    width = max(len(sums) for sums, *_ in rows) + 1
+    width = max(len(bests) for bests, *_ in rows) + 1
     scores, repeats = np.zeros((len(rows), width)), np.zeros((len(rows), width))
     absent = np.ones((len(rows), width), dtype=bool)
-    for row, (sums, sizes, _, _) in enumerate(rows):
-        scores[row, : len(sums)], repeats[row, : len(sizes)] = sums, np.array(sizes) - 1
-        absent[row, : len(sums)] = False
+    for row, (bests, sizes, _, _) in enumerate(rows):
+        scores[row, : len(bests)], repeats[row, : len(sizes)] = bests, np.array(sizes) - 1
+        absent[row, : len(bests)] = False
     absent[:, -1] = False
     later = np.array([sum(sizes) - 1 for _, sizes, _, _ in rows])
     right = np.array([width - 1 if place is None else place for _, _, place, _ in rows])
@@ -77,26 +80,26 @@ def _prefixes(questions: Sequence[LabelledQuestion], grader: Grader, generator: 
 def _read_prefixes(
     question: LabelledQuestion,
 ) -> list[tuple[list[float], list[int], int | None, float]]:
-    """Per prefix: score sums and sizes of its answers, the place of the right one, and the prefix's weight."""
+    """Per prefix: best score logits and sizes of its answers, the place of the right one, and the prefix's weight."""
     kept = [
-        (attempt, label)
+        (attempt["answer"], attempt["score"], label)
         for attempt, label in zip(question.attempts, question.labels, strict=True)
-        if attempt["answer"] is not None and label is not None
+        if attempt["answer"] is not None and attempt["score"] is not None and label is not None
     ]
-    groups = IDENTICAL.group([attempt["answer"] for attempt, _ in kept])
-    sums: list[float] = []
+    groups = IDENTICAL.group([answer for answer, _, _ in kept])
+    bests: list[float] = []
     sizes: list[int] = []
     right: int | None = None
     rows = []
-    for (attempt, label), group in zip(kept, groups, strict=True):
+    for (_, score, label), group in zip(kept, groups, strict=True):
         place = 0 if group is None else group
-        if place == len(sums):
-            sums.append(0.0)
+        if place == len(bests):
+            bests.append(-math.inf)
             sizes.append(0)
-        sums[place] += score_logit(attempt)
+        bests[place] = max(bests[place], score_logit(score))
         sizes[place] += 1
         right = place if label == "correct" else right
-        rows.append((list(sums), list(sizes), right, 1.0 / len(kept)))
+        rows.append((list(bests), list(sizes), right, 1.0 / len(kept)))
     return rows
 
 

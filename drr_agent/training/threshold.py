@@ -1,5 +1,6 @@
 """Where to stop: the threshold of `ConsensusPolicy`, chosen by replay of logged attempts at a price in calls."""
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,9 +31,10 @@ class Operating(NamedTuple):
 def choose_threshold(
     questions: Sequence[LabelledQuestion], policy: ConsensusPolicy, *, max_turns: int, mean_calls: float | None = None
 ) -> Operating:
-    """The most accurate threshold within a mean number of Reasoner calls; the cheaper of equals.
+    """The cheapest threshold that is as accurate as the best within a mean number of Reasoner calls.
 
-    Where neighbors do the same, the middle one is taken, which is furthest from doing otherwise.
+    As accurate: at most one standard error of the paired difference over questions below. The plain maximum would be
+    mostly luck. Where neighbors do the same, the middle one is taken, which is furthest from doing otherwise.
 
     Args:
         questions: scored, labelled attempts; not those the result is reported on.
@@ -48,15 +50,28 @@ def choose_threshold(
         adaptive = MajorityPolicy(confidence=0.95, grader=policy.grader)
         _, mean_calls = replay(questions, adaptive, max_turns=max_turns)
     readings = _read(questions, policy, max_turns)
-    tried = [_operate(replace(policy, threshold=threshold), readings) for threshold in _THRESHOLDS]
-    affordable = [row for row in tried if row.mean_calls <= mean_calls] or tried[:1]
-    best = max(affordable, key=_worth)
-    plateau = [row for row in affordable if _worth(row) == _worth(best)]
-    return plateau[len(plateau) // 2]
+    tried = [_try(threshold, readings) for threshold in _THRESHOLDS]
+    affordable = [trial for trial in tried if trial.calls <= mean_calls] or tried[:1]
+    best = max(affordable, key=lambda trial: float(trial.right.mean()))
+    calls = min(trial.calls for trial in affordable if _as_good(trial.right, best.right))
+    plateau = [trial for trial in affordable if trial.calls == calls and _as_good(trial.right, best.right)]
+    chosen = plateau[len(plateau) // 2]
+    return Operating(replace(policy, threshold=chosen.threshold), float(chosen.right.mean()), chosen.calls)
 
 
-def _worth(row: Operating) -> tuple[float, float]:
-    return round(row.accuracy, 4), -row.mean_calls
+class _Trial(NamedTuple):
+    """A threshold on the questions it may be chosen on."""
+
+    threshold: float
+    right: np.ndarray
+    """Share of a question's readings that end right, shape (questions,)."""
+    calls: float
+    """Mean Reasoner calls."""
+
+
+def _as_good(right: np.ndarray, best: np.ndarray) -> bool:
+    deficit = best - right
+    return bool(deficit.mean() <= deficit.std() / math.sqrt(len(deficit)) + 1e-12)
 
 
 class _Readings(NamedTuple):
@@ -85,10 +100,11 @@ def _read(questions: Sequence[LabelledQuestion], policy: ConsensusPolicy, max_tu
     return _Readings(table[:, :, 0], table[:, :, 1], ends)
 
 
-def _operate(policy: ConsensusPolicy, readings: _Readings) -> Operating:
-    accepted = readings.confidence >= policy.threshold
+def _try(threshold: float, readings: _Readings) -> _Trial:
+    accepted = readings.confidence >= threshold
     stop = np.where(accepted.any(axis=1), accepted.argmax(axis=1), readings.ends)
-    return Operating(policy, float(readings.right[np.arange(len(stop)), stop].mean()), float(stop.mean() + 1))
+    right = readings.right[np.arange(len(stop)), stop].reshape(-1, ORDERS)
+    return _Trial(threshold, right.mean(axis=1), float(stop.mean() + 1))
 
 
 def replay(

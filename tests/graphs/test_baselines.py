@@ -24,7 +24,7 @@ TABLE = {"3": 0.1, "4": 0.9, "5": 0.3}
         pytest.param("adaptive_consistency", {"max_turns": 8, "confidence": 0.5}, ["4"], "4", id="little confidence"),
         pytest.param("best_of_n", {"max_turns": 3}, ["3", "5", "3"], "5", id="the best score"),
         pytest.param("self_critique", {"max_turns": 4}, ["3", "no", "4", "yes"], "4", id="its own judge"),
-        pytest.param("self_critique", {"max_turns": 2}, ["3", "no", "5", "no"], "5", id="it believes nothing"),
+        pytest.param("self_critique", {"max_turns": 2}, ["3", "no", "5", "no"], "3", id="it believes nothing"),
     ],
 )
 def test_baseline(name, options, replies, answer):
