@@ -6,13 +6,21 @@ run folder and is not done twice: an interrupted demo goes on where it stopped.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from drr_agent.dm.folder import is_dm, load_dm
+from langchain_core.language_models import BaseChatModel
+
+from drr_agent.dm.folder import is_dm, load_dm, read_manifest
+from drr_agent.dm.protocol import DiscriminativeModel, Score, ScoreRequest
+from drr_agent.errors import ConfigError
 from drr_agent.evaluation.evaluate import EvaluateConfig, evaluate
 from drr_agent.evaluation.report import Report, write_report
+from drr_agent.evaluation.strategies import Strategy
+from drr_agent.graphs import create_drr_graph
+from drr_agent.graphs.drr import DRRGraph
+from drr_agent.policy import ThresholdPolicy
 from drr_agent.reasoners import create_reasoner
 from drr_agent.reasoners.word_problems import generate
 from drr_agent.training.behaviors import Split
@@ -22,7 +30,7 @@ from drr_agent.training.dataset import Dataset, load_dataset, write_dataset
 from drr_agent.training.distill import distill
 from drr_agent.training.harvest import harvest
 from drr_agent.training.threshold import calibrate_consensus
-from drr_agent.training.train import train_dm
+from drr_agent.training.train import train_on
 
 _FRACTIONS: dict[Split, float] = {"train": 0.6, "validation": 0.15, "calibration": 0.25}
 """The test questions are generated afresh, so none of the logged ones are kept back."""
@@ -32,6 +40,25 @@ _PARTS = {
     "log probabilities alone": ("dm-logprobs", ("logprob_mean", "logprob_min", "logprob_sum")),
 }
 """DMs whose scores stand beside the DM's: the folder, and the signals that it reads (`None` for all)."""
+
+
+@dataclass(frozen=True)
+class _Calculator:
+    """A judge without training, for comparison: right unless a calculation does not add up."""
+
+    digest: str = "arithmetic"
+
+    def score(self, requests: Sequence[ScoreRequest]) -> list[Score]:
+        return [Score(0.0 if request.signals.get("arithmetic_errors") else 1.0) for request in requests]
+
+
+def _by_rule(max_turns: int) -> Strategy:
+    """The loop with the calculator as its judge."""
+
+    def create(reasoner: BaseChatModel, dm: DiscriminativeModel | None) -> DRRGraph:  # noqa: ARG001 - its own judge
+        return create_drr_graph(reasoner, _Calculator(), policy=ThresholdPolicy(), max_turns=max_turns, name="by_rule")
+
+    return Strategy(name="rule", setting="again while a calculation is wrong", create=create)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,12 +129,19 @@ def _train(out: Path, dataset: Dataset, config: DemoConfig, say: Callable[[str],
 
 
 def _train_one(folder: Path, dataset: Dataset, config: TrainConfig, say: Callable[[str], None]) -> None:
-    if is_dm(folder):
+    if not is_dm(folder):
+        say(f"train: {config.inputs} → {folder}")
+        train_on(dataset, config=config, out=folder, resume=True)
+    made = read_manifest(folder)
+    if made.dataset_digest != dataset.digest:
+        raise ConfigError(
+            f"expected a DM trained on dataset {dataset.digest} at {str(folder)!r}, got one of another dataset; "
+            "give the demo another folder"
+        )
+    if made.calibrated_on != "calibration":
+        calibrate_dm(folder, dataset.labelled("calibration"))
+    else:
         say(f"train: there is a DM at {folder}")
-        return
-    say(f"train: {config.inputs} → {folder}")
-    train_dm(dataset.labelled("train"), dataset.labelled("validation"), config=config, out=folder)
-    calibrate_dm(folder, dataset.labelled("calibration"))
 
 
 def _compare(out: Path, dataset: Dataset, config: DemoConfig, say: Callable[[str], None]) -> Report:
@@ -122,5 +156,6 @@ def _compare(out: Path, dataset: Dataset, config: DemoConfig, say: Callable[[str
         generate(config.fresh, seed=config.seed + 1),
         out / "evaluation",
         config=settings,
+        extra=[_by_rule(config.max_turns)],
         parts={name: load_dm(out / folder) for name, (folder, _) in _PARTS.items()},
     )

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
+from filelock import FileLock, Timeout
+
 from drr_agent.errors import DataError
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -61,6 +63,31 @@ def append_line(path: Path, record: object) -> None:
         with _WRITING:
             _write_all(stream, line if _ends_whole(stream) else b"\n" + line)
         os.fsync(stream.fileno())
+
+
+@contextmanager
+def hold(path: Path, *, by: str) -> Iterator[None]:
+    """Hold a file against other processes; the system lets go of it when the process dies.
+
+    Args:
+        path: the file; the lock stands beside it.
+        by: who else may hold it, for the error.
+
+    Raises:
+        DataError: somebody does.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(path.name + ".lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise DataError(
+            f"expected {str(path)!r} to be nobody's, but {by} holds it; wait for it, or name another"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _open_private(path: str, flags: int) -> int:

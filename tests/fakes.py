@@ -65,7 +65,9 @@ class FunctionChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        reply = self.function(messages)
+        return self._reply(self.function(messages))
+
+    def _reply(self, reply: str | AIMessage) -> ChatResult:
         message = reply if isinstance(reply, AIMessage) else AIMessage(reply)
         return ChatResult(generations=[ChatGeneration(message=message)])
 

@@ -16,7 +16,7 @@ from drr_agent.demo import DemoConfig, run_demo
 @app.command()
 def demo(
     folder: options.OutFolder = Path("runs/demo"),
-    questions: Annotated[int, typer.Option(min=20, help="Questions to distill from.")] = DemoConfig.questions,
+    questions: Annotated[int, typer.Option(min=100, help="Questions to distill from.")] = DemoConfig.questions,
     fresh: Annotated[int, typer.Option(min=20, help="Questions to compare on.")] = DemoConfig.fresh,
     seed: options.Seed = DemoConfig.seed,
     json: options.AsJson = False,

@@ -26,6 +26,7 @@ def evaluate(
     dm: options.DMPath = None,
     max_turns: options.MaxTurns = 8,
     threshold: Annotated[float | None, typer.Option(help="Of the paper's rule; by default the DM's own.")] = None,
+    greedy: Annotated[bool, typer.Option("--greedy/--no-greedy", help="Also try one attempt at temperature 0.")] = True,
     grader: options.GraderName = "auto",
     mapping: options.Mapping = None,
     concurrency: options.Concurrency = 64,
@@ -34,14 +35,14 @@ def evaluate(
     max_tokens: options.MaxTokens = None,
     timeout: options.Timeout = None,
     logprobs: options.Logprobs = None,
-    seed: options.Seed = 0,
+    seed: options.Seed = 1,  # not the one `distill` draws its questions by
     json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Compare DRR with what one would use instead, on the same questions and the same draws.
 
-    Use questions that the DM was neither trained nor calibrated on. Draws are kept, so an interrupted evaluation goes
-    on where it stopped.
+    Questions that the DM was trained or calibrated on are left out, as far as its folder knows them. Draws are kept,
+    so an interrupted evaluation goes on where it stopped.
 
         drr evaluate fresh.jsonl --out report --reasoner openai:gpt-4o-mini --dm dm
     """
@@ -58,7 +59,13 @@ def evaluate(
         read_questions(samples, mapping=pairs(mapping), seed=seed),
         folder,
         config=EvaluateConfig(
-            max_turns=max_turns, threshold=threshold, grader=grader, concurrency=concurrency, progress=not quiet
+            max_turns=max_turns,
+            threshold=threshold,
+            greedy=greedy,
+            grader=grader,
+            concurrency=concurrency,
+            seed=seed,
+            progress=not quiet,
         ),
     )
     write_report(report, folder)
@@ -70,7 +77,9 @@ def show_report(report: Report, folder: Path, *, json: bool) -> None:
     if json:
         print_json(report.model_dump(mode="json"))
         return
-    out.print(render_table(report))
+    out.print(render_table(report, width=out.width))
+    if report.seen:
+        out.print(f"{report.seen} questions were left out: the DM had learned from them.", highlight=False)
     if report.dm is not None:
         out.print(describe_dm(report.dm), highlight=False)
     out.print(report.verdict, highlight=False)

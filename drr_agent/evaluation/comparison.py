@@ -1,4 +1,4 @@
-"""One strategy against another over the same questions, at the same cost, and what that says in words.
+"""One strategy against another over the same questions, at the same Reasoner calls, and what that says in words.
 
 "Voting at equal cost" is exact: two settings of a baseline can be mixed, one answering some of the questions and the
 other the rest, so every point on the line between them can be had. A comparison takes the best such mix that costs no
@@ -129,11 +129,11 @@ def verdict(comparisons: Iterable[Comparison], *, margin: float = 0.02) -> str:
         return "No verdict: nothing was compared with a single pass."
     low, high = single.difference_ci
     if high < 0:
-        return f"Looping hurts here: {_standing(single)}, {_gap(single)} than a single pass."
+        return f"Looping hurts here: {_standing(single)}, {_gap(single)} than a {single.baseline}."
     if low <= 0:
         finding = "One attempt is enough here" if high < margin else "No gain over one attempt could be shown"
-        return f"{finding}: {_standing(single)}, {_gap(single)} than a single pass."
-    gain = f"{_standing(single)}, {_gap(single)} than a single pass"
+        return f"{finding}: {_standing(single)}, {_gap(single)} than a {single.baseline}."
+    gain = f"{_standing(single)}, {_gap(single)} than a {single.baseline}"
     return _against_voting(gain, voting, margin)
 
 
@@ -167,7 +167,7 @@ def _gap(comparison: Comparison) -> str:
 def _cost(comparison: Comparison) -> str:
     """The baseline's cost beside the strategy's own; the same to 5 % is called the same."""
     ratio = comparison.baseline_calls / comparison.calls if comparison.calls else 1.0
-    return "the same cost" if 0.95 <= ratio <= 1.05 else f"{comparison.baseline_calls:.2f} calls"
+    return "as many calls" if 0.95 <= ratio <= 1.05 else f"{comparison.baseline_calls:.2f} calls"
 
 
 def _price(voting: Comparison) -> str:

@@ -12,7 +12,7 @@ from langchain_core.messages import HumanMessage
 from tqdm import tqdm
 
 from drr_agent.dm.protocol import DiscriminativeModel, ScoreRequest
-from drr_agent.errors import DataError
+from drr_agent.errors import ConfigError, DataError
 from drr_agent.evaluation.comparison import Arm, compare, verdict
 from drr_agent.evaluation.draws import SharedDraws
 from drr_agent.evaluation.outcomes import scored_attempts
@@ -21,7 +21,9 @@ from drr_agent.evaluation.strategies import VOTING, Strategy, standard_strategie
 from drr_agent.evaluation.summary import describe_environment, pick_examples, summarize_dm, summarize_runs
 from drr_agent.grading import Grader, get_grader
 from drr_agent.graphs.drr import DRRGraph
+from drr_agent.lines import hold
 from drr_agent.policy import Policy
+from drr_agent.questions import question_key
 from drr_agent.reasoners.resolve import describe_reasoner
 from drr_agent.state import DRRInput, Run, Sample
 
@@ -35,6 +37,8 @@ class EvaluateConfig:
     """DRR's policy; by default what calibration stored in the DM."""
     threshold: float | None = None
     """Of the paper's rule; by default the policy's own."""
+    greedy: bool = True
+    """Whether to also try one attempt at temperature 0; not for Reasoners that refuse a temperature."""
     grader: str | Grader = "auto"
     concurrency: int = 256
     seed: int = 0
@@ -53,6 +57,7 @@ def evaluate(
     *,
     config: EvaluateConfig | None = None,
     parts: Mapping[str, DiscriminativeModel] | None = None,
+    extra: Sequence[Strategy] = (),
 ) -> Report:
     """Run every strategy on the samples and write what it came to.
 
@@ -63,24 +68,27 @@ def evaluate(
         out: a folder; draws are kept in `draws.jsonl`, so that a second call goes on where the first one stopped.
         config: the settings.
         parts: other DMs whose scores of the same attempts stand beside the DM's, such as `signals alone`.
+        extra: strategies to run beside the standard ones.
 
     Returns:
         The report; `write_report` puts it into files.
 
     Raises:
-        DataError: there are no samples.
+        DataError: there are no samples, or none that the DM has not seen, or another evaluation writes to `out`.
     """
     config = EvaluateConfig() if config is None else config
-    if not samples:
-        raise DataError("expected samples to evaluate on, got none; give questions with targets")
-    shared = SharedDraws(reasoner=reasoner, path=out / "draws.jsonl")
-    strategies = standard_strategies(dm, max_turns=config.max_turns, policy=config.policy, threshold=config.threshold)
-    arms, timings = _run_all(strategies, shared, dm, samples, config)
+    fresh = _fresh(samples, dm)
+    standard = standard_strategies(
+        dm, max_turns=config.max_turns, policy=config.policy, threshold=config.threshold, greedy=config.greedy
+    )
+    with hold(out / "draws.jsonl", by="another evaluation"):
+        arms, timings = asyncio.run(_run_all([*standard, *extra], reasoner, dm, fresh, out / "draws.jsonl", config))
     grader = get_grader(config.grader)
     comparisons = _comparisons(arms, grader, config.seed)
     subject = arms[0]
     return Report(
         title=config.title,
+        seen=len(samples) - len(fresh),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         verdict=verdict(comparisons) if comparisons else "No verdict: without a DM only the baselines ran.",
         results=[summarize_runs(arm.strategy, arm.setting, arm.runs, grader, seed=config.seed) for arm in arms],
@@ -97,24 +105,59 @@ def evaluate(
     )
 
 
-def _run_all(
+def _fresh(samples: Sequence[Sample], dm: DiscriminativeModel | None) -> list[Sample]:
+    """The samples whose questions the DM has not learned from, as far as it knows."""
+    if not samples:
+        raise DataError("expected samples to evaluate on, got none; give questions with targets")
+    seen: frozenset[str] = getattr(dm, "seen", frozenset())
+    fresh = [sample for sample in samples if question_key(sample["question"]) not in seen]
+    if not fresh:
+        raise DataError(
+            f"expected questions that the DM was not trained or calibrated on, got {len(samples)} that it was; "
+            "give fresh ones, such as the test split's"
+        )
+    return fresh
+
+
+async def _run_all(
     strategies: Sequence[Strategy],
     reasoner: BaseChatModel,
     dm: DiscriminativeModel | None,
     samples: Sequence[Sample],
+    draws: Path,
     config: EvaluateConfig,
 ) -> tuple[list[Arm], dict[str, float]]:
-    """Every strategy's runs, and the seconds it took with the draws that were already there."""
-    arms, timings = [], {}
-    for strategy in strategies:
+    """Every strategy's runs, and the seconds it took with the draws that were already there.
+
+    All in one event loop, since the connections of an API Reasoner belong to the loop they were opened in.
+    """
+    shared = {False: SharedDraws(reasoner=reasoner, path=draws)}
+    if any(strategy.greedy for strategy in strategies):
+        shared[True] = SharedDraws(reasoner=greedy_reasoner(reasoner), path=draws)
+    arms, timings = {}, {}
+    # greedy strategies first: a Reasoner that refuses a temperature does so before anything is paid
+    for strategy in sorted(strategies, key=lambda strategy: not strategy.greedy):
         clock = time.monotonic()
-        graph = strategy.create(reasoner, dm)
-        label = f"{strategy.name} {strategy.setting}".strip()
-        running = run_samples(graph, samples, concurrency=config.concurrency, label=label, progress=config.progress)
-        runs = asyncio.run(running)
-        arms.append(Arm(strategy.name, strategy.setting, runs))
-        timings[label] = round(time.monotonic() - clock, 2)
-    return arms, timings
+        graph = strategy.create(shared[strategy.greedy], dm)
+        runs = await run_samples(
+            graph, samples, concurrency=config.concurrency, label=strategy.label, progress=config.progress
+        )
+        arms[strategy.label] = Arm(strategy.name, strategy.setting, runs)
+        timings[strategy.label] = round(time.monotonic() - clock, 2)
+    return [arms[strategy.label] for strategy in strategies], timings
+
+
+def greedy_reasoner(reasoner: BaseChatModel) -> BaseChatModel:
+    """The same Reasoner at temperature 0.
+
+    Raises:
+        ConfigError: it has no temperature to set.
+    """
+    if "temperature" not in type(reasoner).model_fields:
+        raise ConfigError(
+            f"expected a Reasoner with a `temperature`, got {type(reasoner).__name__}; set `greedy=False` (--no-greedy)"
+        )
+    return reasoner.model_copy(update={"temperature": 0.0})
 
 
 async def run_samples(

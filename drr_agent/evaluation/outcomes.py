@@ -4,6 +4,7 @@ Unknown is neither right nor wrong: what has no label or no score is left out, a
 """
 
 from collections.abc import Iterable, Sequence
+from statistics import fmean
 from typing import NamedTuple, TypedDict
 
 import numpy as np
@@ -22,10 +23,20 @@ class TurnPrecision(TypedDict):
     accepted: int
     precision: float | None
     """Share of the accepted that are right; `None` when none was accepted."""
+    confidence: float | None
+    """What the policy said of the accepted ones on average; as high as the precision where it is calibrated."""
     recall: float | None
     """Share of the right that were accepted; `None` when none was right."""
     left_out: int
     """Attempts without a label: no answer, or no target."""
+
+
+class _Accept(NamedTuple):
+    """Whether an attempt was accepted, whether that was right, and how sure the policy was."""
+
+    accepted: bool
+    right: bool | None
+    confidence: float | None
 
 
 class ScoredAttempts(NamedTuple):
@@ -76,12 +87,14 @@ def precision_recall_by_turn(runs: Iterable[Run], grader: Grader) -> list[TurnPr
 
     An attempt the policy did not accept counts as not accepted, also where turns or budget ended the run.
     """
-    turns: dict[int, list[tuple[bool, bool | None]]] = {}
+    turns: dict[int, list[_Accept]] = {}
     for run in runs:
         for attempt in run["attempts"]:
-            label = grader.grade(attempt["answer"], run["target"])
-            decision = attempt["verdict"] == "accept", None if label is None else label == "correct"
-            turns.setdefault(attempt["turn"], []).append(decision)
+            accepted = attempt["verdict"] == "accept"
+            # an accept may be of an earlier answer, which the new attempt only tipped
+            label = grader.grade(run["answer"] if accepted else attempt["answer"], run["target"])
+            right = None if label is None else label == "correct"
+            turns.setdefault(attempt["turn"], []).append(_Accept(accepted, right, run["score"] if accepted else None))
     return [_turn_precision(turn, turns[turn]) for turn in sorted(turns)]
 
 
@@ -100,16 +113,18 @@ def fixed_and_harmed(runs: Iterable[Run], grader: Grader) -> Changes:
     return Changes(fixed, harmed, left_out)
 
 
-def _turn_precision(turn: int, decisions: Sequence[tuple[bool, bool | None]]) -> TurnPrecision:
-    graded = [(accepted, right) for accepted, right in decisions if right is not None]
-    accepted = sum(accepted for accepted, _ in graded)
-    right = sum(right for _, right in graded)
-    both = sum(accepted and right for accepted, right in graded)
+def _turn_precision(turn: int, decisions: Sequence[_Accept]) -> TurnPrecision:
+    graded = [decision for decision in decisions if decision.right is not None]
+    accepted = sum(decision.accepted for decision in graded)
+    right = sum(bool(decision.right) for decision in graded)
+    both = sum(decision.accepted and bool(decision.right) for decision in graded)
+    said = [decision.confidence for decision in graded if decision.confidence is not None]
     return {
         "turn": turn,
         "attempts": len(graded),
         "accepted": accepted,
         "precision": both / accepted if accepted else None,
+        "confidence": fmean(said) if said else None,
         "recall": both / right if right else None,
         "left_out": len(decisions) - len(graded),
     }

@@ -45,6 +45,7 @@ class TurnResult(ReportPart):
     attempts: Count
     accepted: Count
     precision: Share | None
+    confidence: Share | None
     recall: Share | None
     left_out: Count
 
@@ -95,7 +96,7 @@ class StrategyResult(ReportPart):
 
 
 class Comparison(ReportPart):
-    """One strategy against another, or against a mix of others at its own cost, over the same questions."""
+    """One strategy against another, or against a mix of others at its own Reasoner calls, over the same questions."""
 
     strategy: str
     setting: str
@@ -197,6 +198,8 @@ class Report(ReportPart):
     results: list[StrategyResult]
     comparisons: list[Comparison] = []
     """The first one names the strategy the verdict is about."""
+    seen: Count = 0
+    """Questions that were left out because the DM had learned from them."""
     dm: DMResult | None = None
     examples: list[Example] = []
     environment: Environment

@@ -1,7 +1,7 @@
 """What an evaluation runs side by side: DRR in its settings, and what one would use instead."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from drr_agent.graphs.drr import DRRGraph, default_policy
 from drr_agent.policy import ConsensusPolicy, Policy, ThresholdPolicy
 
 VOTING = ("self_consistency", "adaptive_consistency")
-"""The baselines that vote, which DRR has to beat at equal cost."""
+"""The baselines that vote, which DRR has to beat at equal Reasoner calls."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,13 @@ class Strategy:
     name: str
     setting: str
     create: Callable[[BaseChatModel, DiscriminativeModel | None], DRRGraph]
+    greedy: bool = False
+    """Whether the Reasoner is asked at temperature 0."""
+
+    @property
+    def label(self) -> str:
+        """How it is called in progress and timings."""
+        return f"{self.name} {self.setting}".strip()
 
 
 def baseline(name: str, setting: str, **options: Any) -> Strategy:
@@ -36,7 +43,12 @@ def drr(name: str, setting: str, policy: Policy, **options: Any) -> Strategy:
 
 
 def standard_strategies(
-    dm: DiscriminativeModel | None, *, max_turns: int, policy: Policy | None = None, threshold: float | None = None
+    dm: DiscriminativeModel | None,
+    *,
+    max_turns: int,
+    policy: Policy | None = None,
+    threshold: float | None = None,
+    greedy: bool = True,
 ) -> list[Strategy]:
     """DRR with its policy first, the paper's threshold rule fresh and with history, then every baseline.
 
@@ -45,6 +57,7 @@ def standard_strategies(
         max_turns: the most think calls of any strategy; voting is also run with fewer.
         policy: DRR's policy; by default what calibration stored in the DM.
         threshold: of the paper's rule; by default the policy's own, or 0.5.
+        greedy: whether to also try one attempt at temperature 0, the strongest thing one call can buy.
     """
     fewer = sorted({k for k in (2, 3, 5) if k < max_turns} | {max_turns})
     voting = [baseline("self_consistency", f"k={k}", max_turns=k) for k in fewer]
@@ -52,7 +65,10 @@ def standard_strategies(
         baseline("adaptive_consistency", f"confidence={c:g}", confidence=c, max_turns=max_turns)
         for c in (0.8, 0.9, 0.95)
     ]
-    others = [baseline("single_pass", ""), *voting, baseline("self_critique", "history", max_turns=max_turns)]
+    single = [baseline("single_pass", "")]
+    if greedy:
+        single.append(replace(baseline("single_pass", "at temperature 0"), greedy=True))
+    others = [*single, *voting, baseline("self_critique", "history", max_turns=max_turns)]
     if dm is None:
         return others
     return [*_with_dm(dm, max_turns, policy, threshold), *others]

@@ -1,30 +1,23 @@
 """The strategies side by side, in the terminal; and how the reports write numbers."""
 
+from collections.abc import Callable, Mapping
+
 from rich.table import Table
 from rich.text import Text
 
-from drr_agent.evaluation.report import DMResult, Report
+from drr_agent.evaluation.report import DMResult, Report, StrategyResult
 
 
-def render_table(report: Report) -> Table:
-    """The strategies side by side, for the terminal; the compared one is bold."""
+def render_table(report: Report, *, width: int = 120) -> Table:
+    """The strategies side by side, for a terminal of `width` characters; the compared one is bold."""
+    columns = {name: cell for name, cell in _COLUMNS.items() if width >= _WIDE or name not in _FOR_WIDE}
     table = Table(title=report.title)
-    table.add_column("strategy")
-    for name in ("right", "95 % interval", "calls", "turns", "tokens", "accepted", "fixed", "harmed"):
-        table.add_column(name, justify="right")
+    table.add_column("strategy", overflow="fold")
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
     for result in report.results:
-        table.add_row(
-            Text(result.label),
-            percent(result.accuracy),
-            interval(result.accuracy_ci),
-            number(result.mean_calls, 2),
-            number(result.mean_turns, 2),
-            number(result.mean_tokens, 0),
-            percent(result.accept_rate),
-            str(result.fixed),
-            str(result.harmed),
-            style="bold" if result.label == report.subject else None,
-        )
+        style = "bold" if result.label == report.subject else None
+        table.add_row(Text(result.label), *(cell(result) for cell in columns.values()), style=style)
     return table
 
 
@@ -56,3 +49,19 @@ def number(value: float | None, digits: int) -> str:
 def points(share: float) -> str:
     """A difference of shares in percentage points, signed: `+4.2`."""
     return f"{100 * share:+.1f}".replace("-", "−")
+
+
+_COLUMNS: Mapping[str, Callable[[StrategyResult], str]] = {
+    "right": lambda result: percent(result.accuracy),
+    "95 % interval": lambda result: interval(result.accuracy_ci),
+    "calls": lambda result: number(result.mean_calls, 2),
+    "turns": lambda result: number(result.mean_turns, 2),
+    "tokens": lambda result: number(result.mean_tokens, 0),
+    "accepted": lambda result: percent(result.accept_rate),
+    "fixed": lambda result: str(result.fixed),
+    "harmed": lambda result: str(result.harmed),
+}
+_FOR_WIDE = frozenset({"turns", "accepted", "fixed", "harmed"})
+"""Columns that a narrow terminal does without."""
+_WIDE = 118
+"""Characters."""

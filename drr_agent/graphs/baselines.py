@@ -34,7 +34,8 @@ class SelfCritic:
 
     def _messages(self, request: ScoreRequest) -> list[Any]:
         attempt = f"{request.rationale}\nAnswer: {request.answer}".lstrip()
-        asked = self.prompts.ask(HumanMessage(request.question))
+        question = f"{request.context}\n\n{request.question}" if request.context else request.question
+        asked = self.prompts.ask(HumanMessage(question))
         return [asked, AIMessage(attempt), HumanMessage(self.prompts.critique)]
 
 

@@ -113,7 +113,7 @@ def comparison(against, low, high, **changes):
         "strategy": "drr",
         "setting": "",
         "against": against,
-        "baseline": "other",
+        "baseline": "single pass",
         "n": 400,
         "left_out": 0,
         "accuracy": 0.7,
@@ -185,5 +185,5 @@ def test_verdict_says_the_numbers():
     assert verdict([GAIN, comparison("voting", 0.01, 0.09)]) == (
         "The loop helps: DRR is right on 70.0 % of 400 questions with 3.00 Reasoner calls each, 15.0 points more "
         "(95 % interval +10.0 to +20.0) than a single pass, and 5.0 points more (95 % interval +1.0 to +9.0) than "
-        "voting at the same cost; no voting setting tried reaches that."
+        "voting at as many calls; no voting setting tried reaches that."
     )

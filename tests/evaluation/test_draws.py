@@ -1,8 +1,11 @@
 """Shared draws: the same question at the same turn is asked once, whoever asks."""
 
+import asyncio
+import math
+
 import pytest
 from fakes import ScriptedChatModel
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage
 
 from drr_agent.evaluation.draws import SharedDraws
 from drr_agent.graphs import create_baseline
@@ -50,3 +53,28 @@ def test_an_error_of_the_reasoner_is_not_remembered(tmp_path):
     with pytest.raises(ValueError, match="no"):
         reasoner.invoke([HumanMessage("q")])
     assert reasoner.invoke([HumanMessage("q")]).content == "Answer: 4"
+
+
+def test_a_draw_that_two_want_at_once_is_asked_for_once(tmp_path):
+    reasoner = shared(tmp_path, "Answer: 3")
+
+    async def both():
+        return await asyncio.gather(*(reasoner.ainvoke([HumanMessage("q")]) for _ in range(2)))
+
+    assert [reply.content for reply in asyncio.run(both())] == ["Answer: 3"] * 2
+
+
+@pytest.mark.parametrize("line", [b"[1]", b"123", b'{"key": "a"}', '{"key": "é'.encode()[:-1], b"\xff"])
+def test_a_damaged_line_is_passed_over(tmp_path, line):
+    vote(shared(tmp_path, "Answer: 3"), 1)
+    path = tmp_path / "draws.jsonl"
+    path.write_bytes(line + b"\n" + path.read_bytes())
+    assert vote(shared(tmp_path), 1) == (["3"], 1)
+
+
+def test_what_is_not_json_in_a_reply_is_kept_as_far_as_it_goes(tmp_path):
+    odd = AIMessage(
+        "Answer: 3", response_metadata={"model": object(), "logprobs": {"content": [{"logprob": -math.inf}]}}
+    )
+    vote(shared(tmp_path, odd), 1)
+    assert vote(shared(tmp_path), 1) == (["3"], 1)

@@ -2,17 +2,38 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from fakes import FunctionChatModel, ScriptedChatModel, TableDM
 
-from drr_agent.errors import DataError
+from drr_agent.errors import ConfigError, DataError
 from drr_agent.evaluation.evaluate import EvaluateConfig, evaluate
 from drr_agent.evaluation.report import write_report
+from drr_agent.lines import hold
 from drr_agent.policy import ThresholdPolicy
+from drr_agent.questions import question_key
 
 SAMPLES = [{"id": f"s{n}", "question": f"What is {n} + 0?", "target": str(n)} for n in range(12)]
-SETTINGS = EvaluateConfig(max_turns=3, policy=ThresholdPolicy(threshold=0.5), progress=False)
+SETTINGS = EvaluateConfig(max_turns=3, policy=ThresholdPolicy(threshold=0.5), greedy=False, progress=False)
+
+
+class Warm(FunctionChatModel):
+    """Replies by a function of the messages and its temperature."""
+
+    temperature: float = 1.0
+
+    @property
+    def _identifying_params(self):
+        return {"temperature": self.temperature}
+
+    def _generate(self, messages, stop=None, run_manager=None, **kwargs):
+        number = int(re.search(r"What is (\d+)", str(messages[0].content)).group(1))
+        return self._reply(f"Answer: {number if self.temperature == 0 else number + 10}")
+
+
+def silent(messages):
+    raise AssertionError("every draw is there already")
 
 
 class Dice:
@@ -57,8 +78,42 @@ def test_the_report_keeps_its_contract(tmp_path):
 
 def test_a_second_call_asks_for_nothing(tmp_path):
     first = evaluate(FunctionChatModel(function=Dice()), scores(), SAMPLES[:10], tmp_path, config=SETTINGS)
-    again = evaluate(ScriptedChatModel(replies=[]), scores(), SAMPLES[:10], tmp_path, config=SETTINGS)
+    again = evaluate(FunctionChatModel(function=silent), scores(), SAMPLES[:10], tmp_path, config=SETTINGS)
     assert [result.accuracy for result in again.results] == [result.accuracy for result in first.results]
+
+
+def test_another_reasoner_does_not_get_the_draws(tmp_path):
+    evaluate(FunctionChatModel(function=Dice()), scores(), SAMPLES[:2], tmp_path, config=SETTINGS)
+    with pytest.raises(AssertionError, match="Reasoner asked 1 times"):
+        evaluate(ScriptedChatModel(replies=[]), scores(), SAMPLES[:2], tmp_path, config=SETTINGS)
+
+
+def test_one_attempt_at_temperature_0_is_a_rival(tmp_path):
+    report = evaluate(Warm(function=silent), scores(), SAMPLES[:4], tmp_path, config=replace(SETTINGS, greedy=True))
+    accuracy = {(result.strategy, result.setting): result.accuracy for result in report.results}
+    assert accuracy["single_pass", ""] == 0.0
+    assert accuracy["single_pass", "at temperature 0"] == 1.0
+    assert report.comparisons[0].baseline == "single pass at temperature 0", "DRR is held against the better of the two"
+    assert "Looping hurts here" in report.verdict
+
+
+def test_a_reasoner_without_a_temperature_says_what_to_do(tmp_path):
+    with pytest.raises(ConfigError, match="expected a Reasoner with a `temperature`, got FunctionChatModel"):
+        evaluate(FunctionChatModel(function=silent), None, SAMPLES, tmp_path)
+
+
+def test_questions_the_dm_learned_from_are_left_out(tmp_path):
+    dm = scores()
+    dm.seen = frozenset(question_key(sample["question"]) for sample in SAMPLES[:4])
+    report = evaluate(FunctionChatModel(function=Dice()), dm, SAMPLES[:10], tmp_path, config=SETTINGS)
+    assert (report.seen, report.results[0].n) == (4, 6)
+    with pytest.raises(DataError, match="got 4 that it was"):
+        evaluate(FunctionChatModel(function=silent), dm, SAMPLES[:4], tmp_path, config=SETTINGS)
+
+
+def test_two_evaluations_do_not_share_a_folder(tmp_path):
+    with hold(tmp_path / "draws.jsonl", by="a test"), pytest.raises(DataError, match="another evaluation holds it"):
+        evaluate(FunctionChatModel(function=silent), None, SAMPLES, tmp_path, config=SETTINGS)
 
 
 def test_without_a_dm_only_the_baselines_run(tmp_path):

@@ -38,9 +38,9 @@ def test_fixed_and_harmed(run, outcome):
 
 
 def judged(*attempts):
-    """A run of (answer, verdict) pairs."""
+    """A run of (answer, verdict) pairs, whose last answer stands."""
     rows = [make_attempt(answer, verdict=verdict, turn=i) for i, (answer, verdict) in enumerate(attempts, start=1)]
-    return graded_run("1", attempts=rows)
+    return graded_run("1", attempts=rows, answer=attempts[-1][0], score=0.75)
 
 
 def test_precision_and_recall_by_turn():
@@ -51,9 +51,16 @@ def test_precision_and_recall_by_turn():
         judged((None, "reject"), ("2", None)),
     ]
     assert precision_recall_by_turn(runs, NUMBER) == [
-        {"turn": 1, "attempts": 3, "accepted": 2, "precision": 1 / 2, "recall": 1 / 2, "left_out": 1},
-        {"turn": 2, "attempts": 2, "accepted": 1, "precision": 1.0, "recall": 1.0, "left_out": 0},
+        {"turn": 1, "attempts": 3, "accepted": 2, "precision": 1 / 2, "confidence": 0.75}
+        | {"recall": 1 / 2, "left_out": 1},
+        {"turn": 2, "attempts": 2, "accepted": 1, "precision": 1.0, "confidence": 0.75}
+        | {"recall": 1.0, "left_out": 0},
     ]
+
+
+def test_an_accept_is_judged_by_the_answer_it_accepts():
+    run = {**judged(("1", "reject"), ("2", "accept")), "answer": "1", "choice": 0}
+    assert precision_recall_by_turn([run], NUMBER)[1]["precision"] == 1.0
 
 
 def test_a_turn_without_accepts_has_no_precision():

@@ -163,6 +163,15 @@ def test_the_terminal_table_has_a_row_a_strategy(report):
     assert text.count("self consistency") == 3
 
 
+def test_a_narrow_terminal_gets_fewer_columns_and_whole_words(report):
+    console = Console(width=80, file=io.StringIO())
+    console.print(render_table(report, width=80))
+    text = console.file.getvalue()
+    assert "harmed" not in text
+    assert "95 % interval" in text
+    assert "…" not in text
+
+
 def test_the_page_asks_for_nothing_and_runs_nothing(report):
     page = Page(render_page(report))
     assert page.open == []
