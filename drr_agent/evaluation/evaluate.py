@@ -78,12 +78,17 @@ def evaluate(
     """
     config = EvaluateConfig() if config is None else config
     fresh = _fresh(samples, dm)
+    grader = get_grader(config.grader)
     standard = standard_strategies(
-        dm, max_turns=config.max_turns, policy=config.policy, threshold=config.threshold, greedy=config.greedy
+        dm,
+        max_turns=config.max_turns,
+        policy=config.policy,
+        threshold=config.threshold,
+        greedy=config.greedy,
+        grader=grader,
     )
     with hold(out / "draws.jsonl", by="another evaluation"):
         arms, timings = asyncio.run(_run_all([*standard, *extra], reasoner, dm, fresh, out / "draws.jsonl", config))
-    grader = get_grader(config.grader)
     comparisons = _comparisons(arms, grader, config.seed)
     subject = arms[0]
     return Report(

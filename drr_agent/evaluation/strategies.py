@@ -8,6 +8,7 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 
 from drr_agent.dm.protocol import DiscriminativeModel
+from drr_agent.grading import AUTO, Grader
 from drr_agent.graphs import create_baseline, create_drr_graph
 from drr_agent.graphs.drr import DRRGraph, default_policy
 from drr_agent.policy import ConsensusPolicy, Policy, ThresholdPolicy
@@ -49,6 +50,7 @@ def standard_strategies(
     policy: Policy | None = None,
     threshold: float | None = None,
     greedy: bool = True,
+    grader: Grader = AUTO,
 ) -> list[Strategy]:
     """DRR with its policy first, the paper's threshold rule fresh and with history, then every baseline.
 
@@ -57,12 +59,13 @@ def standard_strategies(
         max_turns: the most think calls of any strategy; voting is also run with fewer.
         policy: DRR's policy; by default what calibration stored in the DM.
         threshold: of the paper's rule; by default the policy's own, or 0.5.
+        grader: which answers agree, for whatever votes.
         greedy: whether to also try one attempt at temperature 0, the strongest thing one call can buy.
     """
     fewer = sorted({k for k in (2, 3, 5) if k < max_turns} | {max_turns})
-    voting = [baseline("self_consistency", f"k={k}", max_turns=k) for k in fewer]
+    voting = [baseline("self_consistency", f"k={k}", max_turns=k, grader=grader) for k in fewer]
     voting += [
-        baseline("adaptive_consistency", f"confidence={c:g}", confidence=c, max_turns=max_turns)
+        baseline("adaptive_consistency", f"confidence={c:g}", confidence=c, max_turns=max_turns, grader=grader)
         for c in (0.8, 0.9, 0.95)
     ]
     single = [baseline("single_pass", "")]
@@ -71,11 +74,13 @@ def standard_strategies(
     others = [*single, *voting, baseline("self_critique", "history", max_turns=max_turns)]
     if dm is None:
         return others
-    return [*_with_dm(dm, max_turns, policy, threshold), *others]
-
-
-def _with_dm(dm: DiscriminativeModel, max_turns: int, policy: Policy | None, threshold: float | None) -> list[Strategy]:
     chosen = default_policy(dm) if policy is None else policy
+    if isinstance(chosen, ConsensusPolicy):
+        chosen = replace(chosen, grader=grader)
+    return [*_with_dm(chosen, max_turns, threshold), *others]
+
+
+def _with_dm(chosen: Policy, max_turns: int, threshold: float | None) -> list[Strategy]:
     own = chosen.threshold if isinstance(chosen, ConsensusPolicy | ThresholdPolicy) else 0.5
     paper = ThresholdPolicy(threshold=own if threshold is None else threshold)
     kind = "consensus" if isinstance(chosen, ConsensusPolicy) else type(chosen).__name__.removesuffix("Policy").lower()

@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from drr_agent.dm.protocol import DiscriminativeModel, Score, ScoreRequest
 from drr_agent.errors import ConfigError
+from drr_agent.grading import AUTO, Grader
 from drr_agent.graphs.drr import DRRGraph, create_drr_graph
 from drr_agent.parsing import read_usage, split_reasoning
 from drr_agent.policy import BestScorePolicy, MajorityPolicy, ThresholdPolicy
@@ -49,9 +50,16 @@ def single_pass(reasoner: BaseChatModel, dm: DiscriminativeModel | None, **optio
     return create_drr_graph(reasoner, None, policy=MajorityPolicy(), name="single_pass", **{**options, "max_turns": 1})
 
 
-def self_consistency(reasoner: BaseChatModel, dm: DiscriminativeModel | None, **options: Any) -> DRRGraph:  # noqa: ARG001
+def self_consistency(
+    reasoner: BaseChatModel,
+    dm: DiscriminativeModel | None,  # noqa: ARG001
+    *,
+    grader: Grader = AUTO,
+    **options: Any,
+) -> DRRGraph:
     """Majority of `max_turns` independent draws (Wang et al. 2022, arXiv 2203.11171)."""
-    return create_drr_graph(reasoner, None, policy=MajorityPolicy(), name="self_consistency", **options)
+    policy = MajorityPolicy(grader=grader)
+    return create_drr_graph(reasoner, None, policy=policy, name="self_consistency", **options)
 
 
 def adaptive_consistency(
@@ -59,10 +67,11 @@ def adaptive_consistency(
     dm: DiscriminativeModel | None,  # noqa: ARG001
     *,
     confidence: float = 0.95,
+    grader: Grader = AUTO,
     **options: Any,
 ) -> DRRGraph:
     """Self-consistency that stops once the lead is safe by the Beta rule."""
-    policy = MajorityPolicy(confidence=confidence)
+    policy = MajorityPolicy(confidence=confidence, grader=grader)
     return create_drr_graph(reasoner, None, policy=policy, name="adaptive_consistency", **options)
 
 

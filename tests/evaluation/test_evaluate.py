@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from itertools import chain, repeat
 
 import pytest
 from fakes import FunctionChatModel, ScriptedChatModel, TableDM
@@ -109,6 +110,15 @@ def test_questions_the_dm_learned_from_are_left_out(tmp_path):
     assert (report.seen, report.results[0].n) == (4, 6)
     with pytest.raises(DataError, match="got 4 that it was"):
         evaluate(FunctionChatModel(function=silent), dm, SAMPLES[:4], tmp_path, config=SETTINGS)
+
+
+def test_what_votes_agrees_by_the_grader(tmp_path):
+    replies = chain(["(b) since", "A", "B", "B. yes"], repeat("A"))
+    reasoner = FunctionChatModel(function=lambda messages: f"Answer: {next(replies)}")
+    settings = replace(SETTINGS, grader="choice", max_turns=4)
+    report = evaluate(reasoner, None, [{"id": "s", "question": "Which?", "target": "B"}], tmp_path, config=settings)
+    accuracy = {(result.strategy, result.setting): result.accuracy for result in report.results}
+    assert accuracy["self_consistency", "k=4"] == 1.0
 
 
 def test_two_evaluations_do_not_share_a_folder(tmp_path):
