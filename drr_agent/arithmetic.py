@@ -15,7 +15,9 @@ _OPERATIONS: Mapping[type[ast.operator], Callable[[Fraction, Fraction], Fraction
 _SPELLINGS = {"\\times": "*", "\\cdot": "*", "\\div": "/", "\\$": "$", "×": "*", "·": "*", "÷": "/", "−": "-", "–": "-"}
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
 _LETTER_X = re.compile(r"(?<=\d)\s*[xX]\s*(?=\$?\d)")
-_SPACES = re.compile(r"\s*([-+*/=^()])\s*")
+_BLANKS = re.compile(r"\s+")
+_SPACES = re.compile(r" ?([-+*/=^()]) ?")
+"""Over blanks that were made one: where many may stand, each of them would start a search of the rest."""
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
 _TERM = rf"\(*-?\$?{_NUMBER}%?\)*"
 _CALCULATION = re.compile(
@@ -23,7 +25,7 @@ _CALCULATION = re.compile(
     rf"(?<![\w.,)%$^*/+\-(])(?P<left>{_TERM}(?:[-+*/]{_TERM})+)=(?P<right>-?\$?{_NUMBER})(?![\d%^*/+\-(]|[.,]\d)"
 )
 _LONGEST = 200
-"""Characters of a calculation; a longer one is not looked at."""
+"""Characters of either side of a calculation; a longer one is not looked at, nor would Python read its number."""
 
 
 def count_errors(text: str) -> int | None:
@@ -41,15 +43,16 @@ def _calculations(text: str) -> Iterator[tuple[str, str]]:
     for spelling, sign in _SPELLINGS.items():
         text = text.replace(spelling, sign)
     for line in text.splitlines():
-        plain = _SPACES.sub(r"\1", _LETTER_X.sub("*", _BULLET.sub("", line)))
+        spaced = _BLANKS.sub(" ", _LETTER_X.sub("*", _BULLET.sub("", line)))
+        plain = _SPACES.sub(r"\1", spaced)
         yield from ((found["left"], found["right"]) for found in _CALCULATION.finditer(plain))
 
 
 def _adds_up(left: str, right: str) -> bool | None:
-    """Whether the sides are equal; `None` where the left one cannot be read."""
-    value, shown = _evaluate(left), Fraction(_plain(right))
-    if value is None:
+    """Whether the sides are equal; `None` where one cannot be read."""
+    if max(len(left), len(right)) > _LONGEST or (value := _evaluate(left)) is None:
         return None
+    shown = Fraction(_plain(right))
     digits = len(right.partition(".")[2])
     exact = "/" not in left and "%" not in left and "." not in left
     tolerance = Fraction(0) if exact else Fraction(1, 2 * 10**digits)
@@ -57,8 +60,6 @@ def _adds_up(left: str, right: str) -> bool | None:
 
 
 def _evaluate(expression: str) -> Fraction | None:
-    if len(expression) > _LONGEST:
-        return None
     try:
         tree = ast.parse(
             re.sub(rf"({_NUMBER})%", r"(\1/100)", expression).replace("$", "").replace(",", ""), mode="eval"

@@ -8,7 +8,10 @@ from drr_agent.state import Usage
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """Limits of one run, on by default and generous; `None` lifts one. Checked before each further think call."""
+    """Limits of one run, on by default and generous; `None` lifts one. Checked before each further think call.
+
+    A call under way is given up at `max_seconds` by `ainvoke` and `astream`; the sync forms wait for its end.
+    """
 
     max_calls: int | None = 64
     """Reasoner calls, those of a self-critique included."""

@@ -15,6 +15,10 @@ Synonyms = Mapping[str, tuple[str, ...]]
 """The usual column names of each role, the likeliest first."""
 
 
+_LARGEST = 2**63
+"""Whole numbers are stored in 64 bits, sign included."""
+
+
 class CellError(ValueError):
     """A cell cannot be what its role needs."""
 
@@ -85,7 +89,7 @@ def to_text(value: Any) -> str | None:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (list, tuple, dict, bytes)):
-        raise CellError(f"{type(value).__name__} where text was expected: {str(value)[:60]!r}")
+        raise CellError(f"{type(value).__name__} where text was expected: {_start(value)}")
     return valid_text(str(value))
 
 
@@ -102,21 +106,29 @@ def valid_text(text: str) -> str:
     return text
 
 
+def _start(value: Any) -> str:
+    """How a cell begins, for errors; of one that is nested too deeply to be shown, its type."""
+    try:
+        return repr(str(value)[:60])
+    except (ValueError, RecursionError):
+        return type(value).__name__
+
+
 def to_int(value: Any) -> int | None:
     """A cell as a whole number, `None` when it is missing.
 
     Raises:
-        CellError: it is something else.
+        CellError: it is something else, or needs more than 64 bits.
     """
     if is_missing(value):
         return None
     try:
         number = float(value)
-        if number.is_integer():
+        if number.is_integer() and -_LARGEST <= number < _LARGEST:
             return int(number)
     except (TypeError, ValueError, OverflowError):
         pass
-    raise CellError(f"{str(value)[:60]!r} where a whole number was expected")
+    raise CellError(f"{_start(value)} where a whole number was expected")
 
 
 def to_floats(value: Any) -> list[float] | None:
@@ -130,8 +142,8 @@ def to_floats(value: Any) -> list[float] | None:
     try:
         items = json.loads(value) if isinstance(value, str) else list(value)
         numbers = [float(item) for item in items]
-    except (TypeError, ValueError) as error:
-        raise CellError(f"{str(value)[:60]!r} where a list of numbers was expected") from error
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise CellError(f"{_start(value)} where a list of numbers was expected") from error
     if not all(map(math.isfinite, numbers)):
         raise CellError(f"a list with numbers that are not finite: {str(numbers)[:60]!r}")
     return numbers

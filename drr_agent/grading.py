@@ -17,7 +17,13 @@ _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _PUNCTUATION = re.compile(r"""[.,](?!\d)|(?<!\d)\.(?!\d)|[;:!?'"()\[\]{}`~@#$&_|\\]|(?<=[^\W\d])-(?=[^\W\d])""")
 """What carries no meaning in a short answer; signs, operators and decimal points do and stay."""
 NUMBER = re.compile(r"[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?(?:\s*/\s*\d+)?")
-_CHOICE = re.compile(r"(?:(?:option|choice|answer)\s*:?\s*)?[(\[]?([A-Z])(?:[)\].:]|$)(?=\s|$|\w)", re.IGNORECASE)
+_LONGEST_NUMBER = 300
+"""Characters of a number. Python refuses to read thousands of digits, and nobody means them as a number."""
+_WORD = re.compile(r"[^\W\d_]+")
+_IN_NAME = re.compile(r"(?<!\d)[^\W\d_]-?\d")
+"""A digit on a letter, but that of an exponent such as `1e6`."""
+_PLURAL = re.compile(r"(?<=\w{3})s$")
+_CHOICE = re.compile(r"(?:(?:option|choice|answer)\s*(?::\s*)?)?[(\[]?([A-Z])(?:[)\].:]|$)(?=\s|$|\w)", re.IGNORECASE)
 
 
 def normalize_text(text: str) -> str:
@@ -28,9 +34,12 @@ def normalize_text(text: str) -> str:
 
 
 def parse_number(text: str) -> Fraction | None:
-    """The number in an answer such as `1,234`, `$41.50`, `3/4`, `41 apples`; `None` unless there is exactly one."""
+    """The number in an answer such as `1,234`, `$41.50`, `3/4`, `41 apples`; `None` unless there is exactly one.
+
+    What is longer than a few hundred digits is text.
+    """
     found = [match.group().replace(",", "").replace(" ", "") for match in NUMBER.finditer(text)]
-    if len(found) != 1:
+    if len(found) != 1 or len(found[0]) > _LONGEST_NUMBER:
         return None
     numerator, _, denominator = found[0].partition("/")
     if denominator and not int(denominator):
@@ -76,9 +85,23 @@ def same_math(answer: str, other: str) -> bool:
 
 
 def same_auto(answer: str, other: str) -> bool:
-    """Equal numbers where both are little more than a number (`41`, `$41.00`, `41 apples`), else equal text."""
-    numeric = all(len(text.split()) <= 3 and parse_number(text) is not None for text in (answer, other))
-    return same_number(answer, other) if numeric else same_text(answer, other)
+    """Equal numbers where both are little more than a number (`41`, `$41.00`, `41 apples`), else equal text.
+
+    Units have to agree where both are there: `5 km` equals `5` and not `5 m`. A digit in a name, as in `H2O`, is text.
+    """
+    if not (_is_quantity(answer) and _is_quantity(other)):
+        return same_text(answer, other)
+    units = _unit(answer), _unit(other)
+    return same_number(answer, other) and (units[0] == units[1] or not all(units))
+
+
+def _is_quantity(text: str) -> bool:
+    return len(text.split()) <= 3 and not _IN_NAME.search(text) and parse_number(text) is not None
+
+
+def _unit(text: str) -> str:
+    """The words around the number, without a plural's ending."""
+    return " ".join(_PLURAL.sub("", word) for word in _WORD.findall(normalize_text(NUMBER.sub(" ", text))))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,8 @@ DRAW_SECONDS = "drr_seconds"
 """Key under which a draw that is given again carries how long it first took."""
 _LEAST_LOGPROB = -9999.0
 """OpenAI's own word for "as good as impossible"; JSON has no minus infinity."""
+_RAW_TOOL_CALLS = {"tool_calls", "function_call"}
+_TOOL_CALL_BLOCKS = {"tool_use", "tool_call", "tool_call_chunk", "invalid_tool_call", "function_call"}
 _CUT_OFF = {"length", "max_tokens", "model_length", "incomplete"}
 
 
@@ -169,27 +171,28 @@ def split_reasoning(message: AIMessage) -> tuple[str, str]:
 
 def read_usage(message: AIMessage) -> Usage:
     """One call's usage; without token counts it is an unmetered call."""
-    usage = message.usage_metadata
-    if usage is None:
+    usage: Any = message.usage_metadata or {}
+    given, made = usage.get("input_tokens"), usage.get("output_tokens")
+    if not isinstance(given, int) or not isinstance(made, int):
         return {"calls": 1, "unmetered_calls": 1, "input_tokens": 0, "output_tokens": 0}
-    counts = {"input_tokens": usage["input_tokens"], "output_tokens": usage["output_tokens"]}
-    return {"calls": 1, "unmetered_calls": 0, **counts}  # type: ignore[typeddict-item]
+    return {"calls": 1, "unmetered_calls": 0, "input_tokens": given, "output_tokens": made}
 
 
 def read_logprobs(message: AIMessage) -> list[float] | None:
     """Token log probabilities in nats, where the Reasoner gives them in the OpenAI form."""
     logprobs = message.response_metadata.get("logprobs")
     content = logprobs.get("content") if isinstance(logprobs, dict) else None
-    if not content:
+    try:
+        values = [round(max(float(token["logprob"]), _LEAST_LOGPROB), 4) for token in content or ()]
+    except (TypeError, ValueError, KeyError, OverflowError):  # another form than OpenAI's
         return None
-    values = [round(max(float(token["logprob"]), _LEAST_LOGPROB), 4) for token in content]
-    return values if all(map(math.isfinite, values)) else None
+    return values if values and all(map(math.isfinite, values)) else None
 
 
 def read_seconds(message: AIMessage) -> float | None:
     """How long a remembered draw first took; `None` for a reply that was just made."""
     seconds = message.response_metadata.get(DRAW_SECONDS)
-    return None if seconds is None else float(seconds)
+    return float(seconds) if isinstance(seconds, int | float) else None
 
 
 def read_truncated(message: AIMessage) -> bool | None:
@@ -206,13 +209,33 @@ def clean_text(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def without_tool_calls(message: AIMessage) -> AIMessage:
+    """The message without its tool calls: one that nobody answers would break the host's next request."""
+    content = message.content
+    kept = content if isinstance(content, str) else [block for block in content if not _is_tool_call(block)]
+    extra = {key: value for key, value in message.additional_kwargs.items() if key not in _RAW_TOOL_CALLS}
+    calls = [name for name in ("tool_calls", "invalid_tool_calls", "tool_call_chunks") if getattr(message, name, None)]
+    if not calls and kept == content and extra == message.additional_kwargs:
+        return message
+    emptied: dict[str, Any] = {name: [] for name in calls}
+    return message.model_copy(update={**emptied, "content": kept, "additional_kwargs": extra})
+
+
+def _is_tool_call(block: Any) -> bool:
+    return isinstance(block, dict) and block.get("type") in _TOOL_CALL_BLOCKS
+
+
 def _reasoning_blocks(message: AIMessage) -> Iterator[str]:
     kept_apart = message.additional_kwargs.get("reasoning_content")
     if isinstance(kept_apart, str) and kept_apart:
         yield kept_apart
         return
-    for block in message.content_blocks:
-        if block["type"] == "reasoning" and block.get("reasoning"):
+    try:
+        blocks: list[Any] = list(message.content_blocks)
+    except (TypeError, ValueError, LookupError, AttributeError):  # metadata that langchain cannot translate
+        return
+    for block in blocks:
+        if block.get("type") == "reasoning" and block.get("reasoning"):
             yield str(block["reasoning"])
 
 

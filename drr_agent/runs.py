@@ -9,11 +9,15 @@ goes on without paying twice. Once its run is in the log, a journaled attempt is
 
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, cast
+
+from pydantic import TypeAdapter, ValidationError
 
 from drr_agent.errors import DataError
 from drr_agent.lines import append_line, numbered_lines
@@ -49,8 +53,8 @@ class RunLog:
     journal: bool = False
     """Also keep the attempts of unfinished runs, in `<path>.open`."""
     required: bool = False
-    """Whether a line that cannot be written ends the run. By default it is an error in the `drr_agent.runs` logger: an
-    agent should not lose a paid answer to a full disk."""
+    """Whether a line that cannot be written, or be JSON, ends the run. By default it is an error in the logger
+    `drr_agent.runs`: an agent should not lose a paid answer to a full disk."""
 
     @property
     def journal_path(self) -> Path:
@@ -62,6 +66,8 @@ class RunLog:
 
         Raises:
             OSError: the disk is full or the file cannot be written, and the log is `required`.
+            ValueError, TypeError: the run holds what JSON cannot, such as NaN of a policy of your own, and the log is
+                `required`.
         """
         self._write(self.path, run)
 
@@ -73,7 +79,7 @@ class RunLog:
     def _write(self, path: Path, record: Run | JournalEntry) -> None:
         try:
             append_line(path, record)
-        except OSError:
+        except (OSError, ValueError, TypeError, RecursionError):
             if self.required:
                 raise
             _logger.exception("run %s is not in the log", record["run_id"])
@@ -117,22 +123,65 @@ def read_journal(path: Path) -> list[JournalEntry]:
 def _parse(line: bytes) -> tuple[str | None, dict[str, Any]]:
     """What is wrong with a line, if anything, and its record."""
     try:
-        record = json.loads(line)
+        record = _load(line)
     except UnicodeDecodeError as error:
         return f"bytes that are not UTF-8 ({error.reason})", {}
     except (ValueError, RecursionError) as error:  # also a number of more digits than Python reads
         return f"torn or invalid JSON ({error})", {}
     if not isinstance(record, dict) or not {"run_id", "question", "attempts"} <= record.keys():
         return "JSON that is not a run", {}
-    if record.get("schema") != RUN_SCHEMA:
-        return f"a run of schema {record.get('schema')!r}, not {RUN_SCHEMA}", {}
-    missing = Run.__required_keys__ - record.keys()
-    if missing or not isinstance(record["attempts"], list):
-        return f"a run without {', '.join(sorted(missing)) or 'a list of attempts'}", {}
-    absent = {key for attempt in record["attempts"] for key in _missing_attempt_keys(attempt)}
-    return (f"an attempt without {', '.join(sorted(absent))}", {}) if absent else (None, record)
+    schema = record.get("schema")
+    if type(schema) is not int or schema != RUN_SCHEMA:
+        return f"a run of schema {schema!r}, not {RUN_SCHEMA}", {}
+    try:
+        _run_type().validate_python(record, strict=True)
+    except ValidationError as error:
+        return _first_error(error), {}
+    return None, record
 
 
-def _missing_attempt_keys(attempt: object) -> frozenset[str]:
-    required = Attempt.__required_keys__
-    return required - attempt.keys() if isinstance(attempt, dict) else required
+def _load(line: bytes) -> Any:
+    record = json.loads(line, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_bounded)
+    if b"\\u" in line or not _is_utf8(line):  # half of a surrogate pair may be in it, which no store takes
+        record = json.loads(json.dumps(record, ensure_ascii=False).encode("utf-8", "replace"))
+    return record
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]} is too large")
+    return value
+
+
+def _bounded(text: str) -> int:
+    value = int(text)
+    if abs(value) >= 2**63:
+        raise ValueError(f"{text[:20]} is too large")
+    return value
+
+
+@cache
+def _run_type() -> TypeAdapter[Run]:
+    return TypeAdapter(Run)
+
+
+def _first_error(error: ValidationError) -> str:
+    """Which field of a run is missing or wrong, in a few words."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    *parents, name = (str(part) for part in first["loc"])
+    what = "an attempt" if "attempts" in parents else "a run"
+    place = ".".join([*parents, name])
+    return f"{what} without {name}" if first["type"] == "missing" else f"{what} with a wrong {place} ({first['msg']})"

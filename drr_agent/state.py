@@ -9,10 +9,11 @@ Reasoner that reports no tokens counts as an unmetered call.
 """
 
 from collections.abc import Iterable
-from typing import Annotated, Literal, NotRequired, TypedDict
+from typing import Annotated, Literal, NotRequired
 
 from langchain_core.messages import AIMessage, AnyMessage
 from langgraph.graph.message import add_messages
+from typing_extensions import TypedDict  # pydantic, which checks logged runs, asks for this one before Python 3.12
 
 RUN_SCHEMA = 1
 """Version of the `Run` shape, written into every logged run."""

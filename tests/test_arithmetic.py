@@ -36,6 +36,9 @@ from drr_agent.arithmetic import count_errors
         pytest.param("((3 + 4 = 7", None, id="unbalanced"),
         pytest.param("The answer is 7.", None, id="no calculation"),
         pytest.param("1 + " * 200 + "1 = 3", None, id="too long"),
+        pytest.param("1 + 1 = " + "9" * 5_000, None, id="a result too long"),
+        pytest.param("9" * 5_000 + " + 1 = 3", None, id="a number too long"),
+        pytest.param("3  +\t4  =  8", 1, id="many blanks"),
         pytest.param("", None, id="empty"),
     ],
 )
@@ -53,3 +56,10 @@ def test_any_whole_calculation_is_judged(left, sign, right, off):
 def test_no_text_breaks_it(text):
     count = count_errors(text)
     assert count is None or count >= 0
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("filling", [" ", "1 ", "(", "-", "1+", "1,111", ")", "x "])
+def test_a_text_of_any_length_is_read_in_linear_time(filling):
+    count_errors("a" + filling * 300_000 + "b")
+    count_errors("1" + filling * 300_000 + "b")

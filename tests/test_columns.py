@@ -5,6 +5,9 @@ import pytest
 from drr_agent.columns import CellError, resolve_columns, to_floats, to_int, to_text
 from drr_agent.errors import ConfigError, DataError
 
+BOTTOMLESS: list = []
+for _ in range(10_000):
+    BOTTOMLESS = [BOTTOMLESS]
 SYNONYMS = {"question": ("question", "prompt"), "answer": ("answer", "prediction"), "target": ("target", "answer")}
 
 
@@ -61,6 +64,7 @@ def test_a_mapping_that_cannot_be_is_refused(mapping, error, message):
         pytest.param(to_text, 0, "0", id="zero-is-not-missing"),
         pytest.param(to_int, "3", 3, id="whole-number-as-text"),
         pytest.param(to_int, 3.0, 3, id="whole-number-as-float"),
+        pytest.param(to_int, -(2**63), -(2**63), id="the-least-of-64-bits"),
         pytest.param(to_int, None, None, id="no-number"),
         pytest.param(to_floats, [-0.5, 0], [-0.5, 0.0], id="list"),
         pytest.param(to_floats, "[-0.5]", [-0.5], id="list-as-json"),
@@ -79,6 +83,14 @@ def test_cells_are_read(convert, cell, value):
         pytest.param(to_int, "three", id="word-as-number"),
         pytest.param(to_int, 2.5, id="fraction-as-whole-number"),
         pytest.param(to_int, float("inf"), id="infinity"),
+        pytest.param(to_int, "1e30", id="more-than-64-bits-as-text"),
+        pytest.param(to_int, 10**25, id="more-than-64-bits"),
+        pytest.param(to_int, 2**63, id="one-too-many-for-64-bits"),
+        pytest.param(to_int, 10**400, id="more-than-a-float"),
+        pytest.param(to_floats, [10**400], id="more-than-a-float-in-a-list"),
+        pytest.param(to_floats, "[" * 10_000, id="bottomless-text"),
+        pytest.param(to_floats, BOTTOMLESS, id="bottomless-list"),
+        pytest.param(to_text, BOTTOMLESS, id="bottomless-list-as-text"),
         pytest.param(to_floats, "0.5", id="number-as-list"),
         pytest.param(to_floats, [None], id="list-of-nothing"),
         pytest.param(to_floats, [float("nan")], id="list-of-nan"),

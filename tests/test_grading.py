@@ -28,6 +28,20 @@ from drr_agent.grading import AUTO, GRADERS, get_grader, normalize_text, parse_c
         pytest.param("choice", "Because", "B", "incorrect", id="a word is not a letter"),
         pytest.param("auto", "41 apples", "41", "correct", id="a number with its unit"),
         pytest.param("auto", "-5", "5", "incorrect", id="auto sees the sign"),
+        pytest.param("auto", "5 km", "5 m", "incorrect", id="units differ"),
+        pytest.param("auto", "5km", "5 km", "correct", id="a unit close by"),
+        pytest.param("auto", "12 May", "12 June", "incorrect", id="months differ"),
+        pytest.param("auto", "1 apple", "1 apples", "correct", id="a plural is the same unit"),
+        pytest.param("auto", "41%", "41", "correct", id="a percent sign is a unit"),
+        pytest.param("auto", "$41.00", "41 dollars", "correct", id="a currency sign is no word"),
+        pytest.param("auto", "H2O", "CO2", "incorrect", id="a formula is text"),
+        pytest.param("auto", "GPT-4", "Claude-4", "incorrect", id="a name is text"),
+        pytest.param("auto", "B2", "b2", "correct", id="equal names"),
+        pytest.param("auto", "9" * 5_000, "3", "incorrect", id="what Python cannot read is no number"),
+        pytest.param("auto", "9" * 5_000, "9" * 5_000, "correct", id="but equal as text"),
+        pytest.param("number", "1/" + "9" * 5_000, "3", "incorrect", id="a denominator without end"),
+        pytest.param("auto", "1" + "0" * 200, "1e200", "correct", id="hundreds of digits are a number"),
+        pytest.param("math", "9" * 5_000, "3", "incorrect", id="math takes any length"),
         pytest.param("auto", "The Nile", "nile", "correct", id="auto falls back to text"),
         pytest.param("math", r"\frac{1}{2}", "0.5", "correct", id="expressions"),
         pytest.param("math", "x + 1", "1 + x", "correct", id="commuted"),
@@ -76,3 +90,12 @@ def test_parsers_take_any_text(text):
 def test_numbers_survive_their_usual_spellings(number):
     for spelling in (str(number), f"{number:,}", f"{number}.0", f" {number} apples"):
         assert parse_number(spelling) == number
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["auto", "exact", "number", "choice"])
+@pytest.mark.parametrize(
+    "text", ["1" + " " * 500_000 + "/", "answer" + " " * 500_000 + "!", "1," * 300_000, "a-" * 300_000]
+)
+def test_a_text_of_any_length_is_compared_in_linear_time(name, text):
+    GRADERS[name].same(text, "3")

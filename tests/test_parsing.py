@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, AIMessageChunk
 from pydantic import BaseModel
 
 from drr_agent.errors import ConfigError
@@ -14,8 +14,10 @@ from drr_agent.parsing import (
     WholeMessage,
     get_parser,
     read_logprobs,
+    read_seconds,
     read_truncated,
     read_usage,
+    without_tool_calls,
 )
 
 
@@ -111,6 +113,83 @@ def test_logprobs_and_usage():
     assert read_usage(message) == {"calls": 1, "unmetered_calls": 0, "input_tokens": 3, "output_tokens": 1}
     assert read_logprobs(AIMessage("x")) is None
     assert read_usage(AIMessage("x"))["unmetered_calls"] == 1
+
+
+@pytest.mark.parametrize(
+    "logprobs",
+    [
+        pytest.param("none", id="a text"),
+        pytest.param({"content": "none"}, id="a text for a list"),
+        pytest.param({"content": [{"token": "x", "logprob": None}]}, id="a null"),
+        pytest.param({"content": [{"token": "x"}]}, id="none"),
+        pytest.param({"content": [{"token": "x", "logprob": 10**400}]}, id="too great"),
+        pytest.param({"content": [{"token": "x", "logprob": "NaN"}]}, id="no number"),
+        pytest.param({"content": 3}, id="no list"),
+    ],
+)
+def test_malformed_logprobs_are_unknown(logprobs):
+    assert read_logprobs(AIMessage("x", response_metadata={"logprobs": logprobs})) is None
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param(AIMessage("Answer: 4", response_metadata={"model_provider": ["x"]}), id="a provider"),
+        pytest.param(
+            AIMessage(
+                [{"type": "text", "text": "Answer: 4", "annotations": 3}],
+                response_metadata={"model_provider": "openai"},
+            ),
+            id="annotations",
+        ),
+        pytest.param(AIMessage("Answer: 4", additional_kwargs={"reasoning_content": {"a": 1}}), id="reasoning"),
+    ],
+)
+def test_malformed_metadata_costs_no_answer(message):
+    assert AnswerLine().parse(message).answer == "4"
+
+
+def test_malformed_usage_is_unmetered():
+    message = AIMessage("x", response_metadata={"drr_seconds": "soon"})
+    message.usage_metadata = {"input_tokens": None}
+    assert read_usage(message)["unmetered_calls"] == 1
+    assert read_seconds(message) is None
+
+
+CALL = {"name": "search", "args": {}, "id": "t1"}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param(AIMessage("4", id="m", tool_calls=[CALL]), id="calls"),
+        pytest.param(
+            AIMessage("4", id="m", invalid_tool_calls=[{**CALL, "args": "{", "error": "?"}]), id="invalid calls"
+        ),
+        pytest.param(
+            AIMessage("4", id="m", additional_kwargs={"tool_calls": [{}], "function_call": {}}), id="raw calls"
+        ),
+        pytest.param(
+            AIMessage(
+                [{"type": "text", "text": "4"}, {"type": "tool_use", "id": "t1", "name": "s", "input": {}}], id="m"
+            ),
+            id="blocks",
+        ),
+        pytest.param(
+            AIMessageChunk("4", id="m", tool_call_chunks=[{"name": "s", "args": "{}", "id": "t1", "index": 0}]),
+            id="chunk",
+        ),
+    ],
+)
+def test_tool_calls_are_left_out(message):
+    kept = without_tool_calls(message)
+    assert (kept.text, kept.id, kept.tool_calls, kept.invalid_tool_calls) == ("4", "m", [], [])
+    assert "tool" not in str(kept.content) + str(kept.additional_kwargs)
+
+
+def test_a_message_without_tool_calls_stays_itself():
+    message = AIMessage("4", additional_kwargs={"reasoning_content": "hm"})
+    assert without_tool_calls(message) is message
 
 
 @given(st.text())

@@ -130,9 +130,22 @@ def test_a_log_that_cannot_be_written(tmp_path, caplog, required):
         assert "run r1 is not in the log" in caplog.text
 
 
-def test_a_number_that_json_lacks_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="Out of range float"):
-        RunLog(path=tmp_path / "runs.jsonl").append(make_run(score=float("nan")))
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        pytest.param({"score": float("nan")}, ValueError, id="a number that JSON lacks"),
+        pytest.param({"sample_id": {1, 2}}, TypeError, id="a type that JSON lacks"),
+    ],
+)
+def test_a_run_that_is_no_json_is_refused(tmp_path, caplog, changes, error):
+    path = tmp_path / "runs.jsonl"
+    with pytest.raises(error):
+        RunLog(path=path, required=True).append(make_run("r1", **changes))
+    log = RunLog(path=path)
+    log.append(make_run("r1", **changes))
+    assert "run r1 is not in the log" in caplog.text
+    log.append(make_run("r2"))
+    assert read_all(path) == ([make_run("r2")], []), "nothing of it was written"
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)

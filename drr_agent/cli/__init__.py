@@ -7,25 +7,36 @@ input or settings, 130 interrupted. Results go to standard output, progress and 
 import os
 import sys
 
-from drr_agent.errors import DRRError
+from drr_agent.errors import DRRError, http_status, redact
 
 __all__ = ["main"]
 
+_CLIENTS = ("openai", "anthropic", "httpx", "httpx2")
+"""Packages whose every error is about a call or its settings; known by name, for importing them takes long."""
+
 
 def main() -> None:
-    """Run a command; an expected error is one message, never a traceback."""
+    """Run a command; an expected error is one message, never a traceback and never a key."""
     # idle OpenMP threads that spin take the cores from the rest of the program; read once, when torch loads
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    from rich.markup import escape
-
     from drr_agent.cli.commands import app
     from drr_agent.cli.console import errors
 
     try:
         app()
-    except DRRError as error:
-        errors.print("[bold red]error:[/]", escape(f"{type(error).__name__}: {error}"), highlight=False, soft_wrap=True)
+    except Exception as error:  # the predicate says which are expected; a mistake of ours keeps its traceback
+        if not _is_expected(error):
+            raise
+        errors.print("error:", style="bold red", end=" ")
+        errors.print(redact(f"{type(error).__name__}: {error}"), highlight=False, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
         errors.print("interrupted; the same command goes on where it stopped")
         sys.exit(130)
+
+
+def _is_expected(error: Exception) -> bool:
+    """Ours, the system's (a full disk, a folder in a file's place), or a provider's refusal."""
+    package = type(error).__module__.partition(".")[0]
+    provider = package in _CLIENTS or http_status(error) is not None
+    return provider or isinstance(error, DRRError | OSError)

@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 import typer
 from langchain_core.messages import HumanMessage
-from rich.markup import escape
 
 from drr_agent.cli import options
 from drr_agent.cli.app import app
@@ -87,12 +86,14 @@ def _watch(graph: Any, question: str, *, show: bool) -> Run:
 
 
 def _print_event(event: dict[str, Any]) -> None:
-    if event["type"] == "drr.score":
+    if event["type"] == "drr.think":
+        errors.print(f"turn {event['turn']} …", style="dim", highlight=False)
+    elif event["type"] == "drr.score":
         answer = "no answer" if event["answer"] is None else f"answer {event['answer']}"
         score = "not scored" if event["score"] is None else f"score {event['score']:.2f}"
         trouble = event["error"] or event["score_error"]
-        out.print(f"turn {event['turn']}  {escape(answer)}  {score}", end="", highlight=False)
-        out.print(f"  [red]{escape(trouble)}[/]" if trouble else "", end="")
+        out.print(f"turn {event['turn']}  {answer}  {score}", end="", highlight=False)
+        out.print(f"  {trouble}" if trouble else "", end="", style="red", highlight=False)
     elif event["type"] == "drr.decide":
         confidence = "" if event["confidence"] is None else f"  P(best so far is right) {event['confidence']:.2f}"
         out.print(f"{confidence}  → {event['stop_reason'] or 'think again'}", highlight=False)
@@ -104,7 +105,7 @@ def _print_outcome(run: Run) -> None:
         return
     chosen = run["attempts"][run["choice"] or 0]
     tokens = run["usage"]["input_tokens"] + run["usage"]["output_tokens"]
-    out.print(f"\n{escape(chosen['rationale'])}", highlight=False)
-    out.print(f"[bold]{escape(run['answer'])}[/]", highlight=False)
+    out.print(f"\n{chosen['rationale']}", highlight=False)
+    out.print(run["answer"], style="bold", highlight=False)
     spent = f"{run['usage']['calls']} calls, {tokens:,} tokens, {run['seconds']:.1f} s"
-    errors.print(f"[dim]{run['stop_reason']} after {spent}[/]", highlight=False)
+    errors.print(f"{run['stop_reason']} after {spent}", style="dim", highlight=False)

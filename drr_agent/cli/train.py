@@ -95,16 +95,17 @@ def calibrate(
 ) -> None:
     """Turn a DM's logits into probabilities on the calibration split, and choose the loop's threshold there.
 
-    Nothing is reported on the rows it was chosen on: use `drr evaluate` with fresh questions for that.
+    What it prints of the loop is on the very questions the threshold was chosen on, and so a little too good: use
+    `drr evaluate` with fresh questions before you believe it.
     """
-    data = load_dataset(dataset)
+    data, equality = load_dataset(dataset), get_grader(grader)
     metrics = calibrate_dm(dm, data.labelled("calibration"), seed=seed, progress=not quiet)
     chosen = calibrate_consensus(
         dm,
         data.rows("calibration"),
         max_turns=max_turns,
         mean_calls=mean_calls,
-        grader=get_grader(grader),
+        grader=equality,
         seed=seed,
     )
     loop = {"threshold": chosen.policy.threshold, "accuracy": chosen.accuracy, "mean_calls": chosen.mean_calls}

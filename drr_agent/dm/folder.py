@@ -1,13 +1,13 @@
 """The DM folder: an ordinary transformers folder, with the manifest `drr.json` beside the weights.
 
 The manifest is written last, in one step: a folder without it is not a DM, so a killed save leaves none. Weights are
-safetensors, and a folder with pickled files is refused, since loading one can run code.
+safetensors, and a folder with pickled files or code of its own is refused, since loading one could run it.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 MANIFEST = "drr.json"
 SHIPPED = Path(__file__).parent / "pocket"
 """The DM of the Reasoner that ships: signals alone, so a manifest is all it is."""
-_PICKLED = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.ckpt", "*.joblib")
+QUESTIONS = "questions.txt"
+"""Keys of the questions that the DM has learned from, so that an evaluation can leave them out."""
+_CAN_RUN = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".py"})
 _SCORING = {"inputs", "text", "fusion", "calibration"}
 """The manifest's fields that a score depends on."""
 _SCORING_FILES = ("*.safetensors", "*.json", "*.txt", "*.model")
@@ -73,16 +75,17 @@ def load_dm(path: Path | str, *, device: str | None = None) -> TransformersDM | 
     """
     path = SHIPPED if path == "pocket" else Path(path)
     manifest = read_manifest(path)
-    _refuse_pickles(path)
+    _refuse_code(path)
+    seen = read_questions(path)
     if manifest.text is None:
-        return SignalDM(manifest=manifest, digest=_digest(path, manifest))
+        return SignalDM(manifest=manifest, digest=_digest(path, manifest), seen=seen)
     if manifest.text.template_digest != TEMPLATE_DIGEST:
         raise DMError(
             f"expected a DM trained on the text template {TEMPLATE_DIGEST!r}, got {manifest.text.template_digest!r} in "
             f"{str(path)!r}; train it anew with this version, or install the version that wrote it"
         )
     classifier = _load_classifier(path, manifest.text.max_length, device)
-    return TransformersDM(manifest=manifest, digest=_digest(path, manifest), classifier=classifier)
+    return TransformersDM(manifest=manifest, digest=_digest(path, manifest), seen=seen, classifier=classifier)
 
 
 def is_dm(path: Path) -> bool:
@@ -103,21 +106,35 @@ def read_manifest(path: Path | str) -> DMManifest:
     try:
         raw = json.loads(file.read_bytes())
         version = raw.get("schema_version") if isinstance(raw, dict) else None
-        if version != DM_SCHEMA:
+        if type(version) is not int or version != DM_SCHEMA:
             raise DMError(
                 f"expected a DM of schema {DM_SCHEMA} at {str(path)!r}, got {version!r}; "
                 "train it anew with this version"
             )
         return DMManifest.model_validate(raw)
-    except (ValidationError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise DMError(f"expected a whole manifest at {str(file)!r}, got {error}; train the DM anew") from error
 
 
 def write_manifest(path: Path, manifest: DMManifest) -> None:
     """Write or replace a folder's manifest, whole or not at all."""
     temporary = path / f".{MANIFEST}.{os.getpid()}"
-    temporary.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path / MANIFEST)
+    try:
+        temporary.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        temporary.replace(path / MANIFEST)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_questions(path: Path) -> frozenset[str]:
+    """Keys of the questions that the DM has learned from; empty where its folder does not say."""
+    file = path / QUESTIONS
+    return frozenset(file.read_text(encoding="utf-8").split()) if file.is_file() else frozenset()
+
+
+def add_questions(path: Path, keys: Iterable[str]) -> None:
+    """Record questions that a DM has learned from, beside those that are recorded."""
+    (path / QUESTIONS).write_text("\n".join(sorted(read_questions(path) | set(keys))) + "\n", encoding="utf-8")
 
 
 def update_manifest(path: Path, **changes: Any) -> DMManifest:
@@ -128,7 +145,7 @@ def update_manifest(path: Path, **changes: Any) -> DMManifest:
     """
     old = read_manifest(path)
     try:
-        manifest = DMManifest.model_validate({**dict(old), **changes})
+        manifest = DMManifest.model_validate({**old.model_dump(), **changes})
     except ValidationError as error:
         raise DMError(
             f"expected values that the manifest of {str(path)!r} can hold, got {error}; correct them"
@@ -156,9 +173,14 @@ def _load_classifier(path: Path, max_length: int, device: str | None) -> "TextCl
     _check_weights(path)
     try:
         with quiet_loading():
-            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
             model, report = AutoModelForSequenceClassification.from_pretrained(
-                path, local_files_only=True, use_safetensors=True, output_loading_info=True, dtype=torch.float32
+                path,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+                dtype=torch.float32,
             )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise DMError(f"expected a transformers folder at {str(path)!r}, got {error}; train the DM anew") from error
@@ -182,12 +204,14 @@ def _check_weights(path: Path) -> None:
         raise DMError(f"expected the labels {expected!r} in {str(path)!r}, got {labels!r}; save the model with those")
 
 
-def _refuse_pickles(path: Path) -> None:
-    pickled = sorted(file.name for pattern in _PICKLED for file in path.glob(pattern))
-    if pickled:
+def _refuse_code(path: Path) -> None:
+    """No file that runs when it is loaded, and no configuration that asks for one."""
+    found = sorted(file.name for file in path.iterdir() if file.suffix.lower() in _CAN_RUN)
+    found += [file.name for file in sorted(path.glob("*.json")) if b'"auto_map"' in file.read_bytes()]
+    if found:
         raise DMError(
-            f"expected no pickled files in {str(path)!r}, found {pickled!r}, and loading such files can run code; "
-            "save the weights as safetensors and delete them"
+            f"expected no code in {str(path)!r}, found pickled files, Python or an auto_map in {found!r}, and loading "
+            "such files can run it; save weights as safetensors, of a model that transformers knows itself"
         )
 
 
@@ -195,7 +219,7 @@ def _digest(path: Path, manifest: DMManifest) -> str:
     """Twelve hex digits over the weights, the tokenizer, and what the manifest says of scoring."""
     digest = hashlib.sha256(manifest.model_dump_json(include=_SCORING).encode())
     files = (file for pattern in _SCORING_FILES for file in path.glob(pattern))
-    for file in sorted(file for file in files if file.name != MANIFEST):
+    for file in sorted(file for file in files if file.name not in {MANIFEST, QUESTIONS}):
         digest.update(f"\n{file.name}\n".encode())
         with file.open("rb") as stream:
             while chunk := stream.read(_CHUNK):

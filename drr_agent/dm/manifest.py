@@ -28,6 +28,21 @@ class TextRecord(BaseModel):
     """The name or path that the training started from."""
 
 
+Weight = Annotated[FiniteFloat, Field(ge=-1000, le=1000)]
+
+
+class ConsensusRecord(BaseModel):
+    """The consensus policy that was fitted to a DM's scores; see `drr_agent.policy.ConsensusWeights`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    score: Weight = 1.0
+    agreement: Weight = 1.0
+    none: Weight = 0.0
+    none_per_attempt: Weight = 0.0
+    threshold: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = None
+
+
 class DMManifest(BaseModel):
     """Everything but the weights: how scores are made of logits, and where the DM comes from."""
 
@@ -42,7 +57,7 @@ class DMManifest(BaseModel):
     calibration: Annotated[SigmoidCalibration | IsotonicCalibration, Field(discriminator="kind")]
     calibrated_on: str
     """The split whose base rate the probabilities are at."""
-    consensus: dict[str, FiniteFloat] | None = None
+    consensus: ConsensusRecord | None = None
     """Parameters of the consensus policy that were fitted to this DM's scores."""
     dataset_digest: str | None = None
     reasoners: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from drr_agent.dm.fusion import Evidence, Fusion
@@ -31,6 +31,8 @@ class _SavedDM(ABC):
     manifest: DMManifest
     digest: str
     """Twelve hex digits over the weights and everything else that a score depends on."""
+    seen: frozenset[str] = field(default=frozenset(), repr=False)
+    """Keys of the questions that it has learned from, as far as its folder knows; see `questions.question_key`."""
 
     @property
     def consensus(self) -> ConsensusPolicy | None:
@@ -38,13 +40,10 @@ class _SavedDM(ABC):
         stored = self.manifest.consensus
         if stored is None:
             return None
-        weights = ConsensusWeights(**{name: value for name, value in stored.items() if name != "threshold"})
-        threshold = stored.get("threshold")
-        return (
-            ConsensusPolicy(weights=weights)
-            if threshold is None
-            else ConsensusPolicy(weights=weights, threshold=threshold)
-        )
+        weights = ConsensusWeights(**stored.model_dump(exclude={"threshold"}))
+        if stored.threshold is None:
+            return ConsensusPolicy(weights=weights)
+        return ConsensusPolicy(weights=weights, threshold=stored.threshold)
 
     @abstractmethod
     def text_logits(self, requests: Sequence[ScoreRequest]) -> list[float] | None:

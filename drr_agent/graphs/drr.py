@@ -1,6 +1,7 @@
 """create_drr_graph: begin, then think → score → decide until the policy or a limit ends it."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
@@ -11,10 +12,11 @@ from langgraph.graph.state import CompiledStateGraph
 from drr_agent.batching import Batcher
 from drr_agent.budget import Budget
 from drr_agent.dm.protocol import DiscriminativeModel, Score, ScoreRequest
-from drr_agent.errors import ConfigError, DMError
+from drr_agent.errors import ConfigError, http_status
 from drr_agent.feedback import Feedback, get_feedback
 from drr_agent.nodes import Begin, Decide, ScoreNode, Think
 from drr_agent.nodes.decide import RunIdentity
+from drr_agent.nodes.score import scorer
 from drr_agent.parsing import Parser, get_parser
 from drr_agent.policy import ConsensusPolicy, Policy
 from drr_agent.prompts import Prompts
@@ -25,8 +27,11 @@ from drr_agent.state import DRRInput, DRROutput, DRRState
 
 DRRGraph = CompiledStateGraph[DRRState, None, DRRInput, DRROutput]
 
-_DM_FAILURES: tuple[type[Exception], ...] = (DMError, RuntimeError, OSError)
-"""How a DM breaks: ours, torch's (a CUDA error is a RuntimeError) and the system's (a time-out is an OSError)."""
+_DM_FAILURES: tuple[type[Exception], ...] = (Exception,)
+"""How a DM breaks: in any way, on purpose. It is foreign code, and no mistake of the judge is worth paid attempts."""
+_TRANSPORTS = ("httpx", "httpx2")
+_TRANSIENT_STATUS = (408, 409, 429)
+"""Time-out, conflict and rate limit; every server error besides."""
 
 
 def create_drr_graph(
@@ -43,7 +48,7 @@ def create_drr_graph(
     run_log: RunLog | None = None,
     checkpointer: BaseCheckpointSaver[Any] | bool | None = None,
     on_dm_failure: Literal["continue", "raise"] = "continue",
-    reasoner_failures: tuple[type[Exception], ...] | None = None,
+    reasoner_failures: tuple[type[Exception], ...] | Callable[[Exception], bool] | None = None,
     max_batch: int = 64,
     name: str = "drr",
 ) -> DRRGraph:
@@ -66,8 +71,8 @@ def create_drr_graph(
         run_log: where each run is written.
         checkpointer: as for `StateGraph.compile`.
         on_dm_failure: `continue` leaves the attempt unscored and lets the policy decide; `raise` ends the run.
-        reasoner_failures: errors that cost a turn and stand in its attempt; others end the run. The default is
-            time-outs, connection errors, rate limits and server errors.
+        reasoner_failures: errors that cost a turn and stand in its attempt, or a function that knows them; others end
+            the run. The default, `is_transient`, is time-outs, connection errors, rate limits and server errors.
         max_batch: the most attempts of concurrent runs that share one DM batch.
         name: the graph's name in traces.
 
@@ -79,14 +84,16 @@ def create_drr_graph(
     if dm is not None and not isinstance(dm, DiscriminativeModel):
         raise ConfigError(f"`dm` must have `digest` and `score`, got {type(dm).__name__}; load a folder with `load_dm`")
     prompts = Prompts() if prompts is None else prompts
+    budget = Budget() if budget is None else budget
     think = Think(
         reasoner=reasoner,
         parser=get_parser(parser),
         feedback=get_feedback(feedback),
         prompts=prompts,
-        failures=transient_failures() if reasoner_failures is None else reasoner_failures,
+        is_failure=_as_predicate(reasoner_failures),
+        max_seconds=budget.max_seconds,
     )
-    batcher: Batcher[ScoreRequest, Score] | None = None if dm is None else Batcher(dm.score, max_batch=max_batch)
+    batcher: Batcher[ScoreRequest, Score] | None = None if dm is None else Batcher(scorer(dm), max_batch=max_batch)
     score = ScoreNode(
         batcher=batcher,
         signals=signals,
@@ -96,7 +103,7 @@ def create_drr_graph(
     decide = Decide(
         policy=default_policy(dm) if policy is None else policy,
         max_turns=max_turns,
-        budget=Budget() if budget is None else budget,
+        budget=budget,
         identity=RunIdentity(
             reasoner=describe_reasoner(reasoner), dm=None if dm is None else dm.digest, prompts=prompts.digest
         ),
@@ -131,8 +138,25 @@ def default_policy(dm: DiscriminativeModel | None) -> Policy:
     return ConsensusPolicy() if stored is None else stored
 
 
+def is_transient(error: Exception) -> bool:
+    """Whether another try may mend an error of a Reasoner, by its class or by the HTTP status that it carries."""
+    status = http_status(error)
+    return isinstance(error, transient_failures()) or status in _TRANSIENT_STATUS or 500 <= (status or 0) <= 599
+
+
 def transient_failures() -> tuple[type[Exception], ...]:
-    """Errors of a Reasoner that another try may mend: time-outs, connections, rate limits, server errors."""
+    """Classes of such errors: time-outs, connections, rate limits, server errors."""
     import openai  # a core dependency, but slow to import
 
-    return (TimeoutError, ConnectionError, openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError)
+    # providers' clients pass these on when a reply breaks off; what no client has loaded raises nothing
+    transports = [sys.modules[name].TransportError for name in _TRANSPORTS if name in sys.modules]
+    theirs = (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError)
+    return (TimeoutError, ConnectionError, *transports, *theirs)
+
+
+def _as_predicate(
+    failures: tuple[type[Exception], ...] | Callable[[Exception], bool] | None,
+) -> Callable[[Exception], bool]:
+    if failures is None:
+        return is_transient
+    return (lambda error: isinstance(error, failures)) if isinstance(failures, tuple) else failures

@@ -5,12 +5,13 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langchain_core.runnables import Runnable, RunnableLambda
 
 from drr_agent.errors import ConfigError
+from drr_agent.parsing import clean_text
 from drr_agent.state import Assignment, Attempt, Draft, DRRState, RunStart
 
 
@@ -42,7 +43,7 @@ class Begin:
         Raises:
             ConfigError: there is no human message to answer.
         """
-        messages = state["messages"]
+        messages = [_clean_message(message) for message in state["messages"]]
         place = _last_human(messages)
         assignment: Assignment = state.get("drr_assignment") or {}
         prior = list(assignment.get("prior", []))
@@ -77,3 +78,18 @@ def _last_human(messages: Sequence[AnyMessage]) -> int:
 def _render(messages: Sequence[AnyMessage]) -> str:
     """The conversation as the DM reads it."""
     return "\n".join(f"{message.type}: {message.text}" for message in messages)
+
+
+def _clean_message(message: AnyMessage) -> AnyMessage:
+    """The message without lone surrogates, which no provider and no tokenizer takes either."""
+    content = _clean(message.content)
+    return message if content == message.content else message.model_copy(update={"content": content})
+
+
+def _clean(content: Any) -> Any:
+    """Every text in a message's content."""
+    if isinstance(content, str):
+        return clean_text(content)
+    if isinstance(content, list):
+        return [_clean(part) for part in content]
+    return {key: _clean(value) for key, value in content.items()} if isinstance(content, dict) else content

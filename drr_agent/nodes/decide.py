@@ -1,6 +1,7 @@
 """Decide: ask the policy, then think again or end with the chosen answer."""
 
 import asyncio
+import math
 import time
 from dataclasses import dataclass
 from typing import Literal
@@ -60,7 +61,7 @@ class Decide:
         attempts = state["drr_attempts"]
         usage = add_usage(attempt["usage"] for attempt in attempts)
         seconds = max(0.0, time.time() - state["drr_start"]["clock"])
-        decision = self.policy.decide(attempts)
+        decision = _with_known_confidence(self.policy.decide(attempts))
         reason = self._stop_reason(decision, attempts, usage, seconds)
         judged = _with_verdict(attempts, "accept" if decision.outcome == "accept" else "reject")
         get_stream_writer()(
@@ -119,6 +120,13 @@ class Decide:
             "target": assignment.get("target"),
             "draw": assignment.get("draw"),
         }
+
+
+def _with_known_confidence(decision: Decision) -> Decision:
+    """A confidence that is not finite is unknown: nobody can compare it, and no log can hold it."""
+    confidence = decision.confidence
+    known = confidence is not None and math.isfinite(confidence)
+    return decision if known else decision._replace(confidence=None)
 
 
 def _with_verdict(attempts: list[Attempt], verdict: Literal["accept", "reject"]) -> list[Attempt]:

@@ -2,19 +2,20 @@
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from langchain_core.runnables import Runnable, RunnableLambda
 from langgraph.config import get_stream_writer
 
 from drr_agent.batching import Batcher
-from drr_agent.dm.protocol import Score, ScoreRequest
-from drr_agent.errors import DMError
+from drr_agent.dm.protocol import DiscriminativeModel, Score, ScoreRequest
+from drr_agent.errors import DMError, redact
+from drr_agent.parsing import clean_text
 from drr_agent.runs import RunLog
 from drr_agent.signals import Signal, SignalInput, compute_signals
-from drr_agent.state import Attempt, Draft, DRRState, add_usage
+from drr_agent.state import Attempt, Draft, DRRState, Usage, add_usage
 
 
 class ScoreUpdate(TypedDict):
@@ -112,20 +113,54 @@ def _as_attempt(draft: Draft, *, turn: int, signals: dict[str, float | None]) ->
     }
 
 
-def _checked(score: Score) -> Score:
-    """A DM's score, if it is a probability and its logit a number."""
-    if not (math.isfinite(score.score) and 0.0 <= score.score <= 1.0):
-        raise DMError(f"a DM must give a probability in [0, 1], got {score.score!r}; check its weights and calibration")
-    if score.logit is not None and not math.isfinite(score.logit):
-        raise DMError(f"a DM must give a finite logit or None, got {score.logit!r}; check its weights")
+def scorer(dm: DiscriminativeModel) -> Callable[[Sequence[ScoreRequest]], Sequence[Score]]:
+    """The DM's `score`, held to one result a request."""
+
+    def score(requests: Sequence[ScoreRequest]) -> Sequence[Score]:
+        scores: Any = dm.score(requests)
+        if not isinstance(scores, Sequence) or len(scores) != len(requests):
+            found = f"{len(scores)} of them" if isinstance(scores, Sequence) else type(scores).__name__
+            raise DMError(f"a DM must give a sequence of {len(requests)} `Score`s, one a request, got {found}; mend it")
+        return scores
+
     return score
+
+
+def _checked(score: Any) -> Score:
+    """A DM's score as plain numbers, if it is a probability, its logit a number and its usage complete."""
+    if not isinstance(score, Score):
+        raise DMError(f"a DM must give a `Score` a request, got {score!r:.100}; wrap the probability in `Score(…)`")
+    value = _finite(score.score)
+    if value is None or not 0.0 <= value <= 1.0:
+        raise DMError(f"a DM must give a probability in [0, 1], got {score.score!r}; check its weights and calibration")
+    logit = None if score.logit is None else _finite(score.logit)
+    if logit is None and score.logit is not None:
+        raise DMError(f"a DM must give a finite logit or None, got {score.logit!r}; check its weights")
+    if score.usage is not None and not _is_usage(score.usage):
+        wanted = ", ".join(sorted(Usage.__required_keys__))
+        raise DMError(f"a DM must give as usage None or whole numbers for {wanted}, got {score.usage!r}; add the rest")
+    return Score(value, logit, score.usage)
+
+
+def _finite(value: Any) -> float | None:
+    """A number of any library as a float; `None` for what is no finite number, a text of digits included."""
+    if isinstance(value, str | bytes | bytearray):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _is_usage(usage: Any) -> bool:
+    return isinstance(usage, Mapping) and all(isinstance(usage.get(key), int) for key in Usage.__required_keys__)
 
 
 def _scored(attempt: Attempt, score: Score) -> Attempt:
     usage = attempt["usage"] if score.usage is None else add_usage([attempt["usage"], score.usage])
-    logit = None if score.logit is None else float(score.logit)
-    return {**attempt, "score": float(score.score), "logit": logit, "usage": usage}
+    return {**attempt, "score": score.score, "logit": score.logit, "usage": usage}
 
 
 def _unscored(attempt: Attempt, error: Exception) -> Attempt:
-    return {**attempt, "score_error": f"{type(error).__name__}: {error}"}
+    return {**attempt, "score_error": clean_text(redact(f"{type(error).__name__}: {error}"))}

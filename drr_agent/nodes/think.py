@@ -1,6 +1,8 @@
 """Think: ask the Reasoner, read its reply into a draft."""
 
+import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypedDict
 
@@ -9,8 +11,17 @@ from langchain_core.messages import AIMessage, AnyMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langgraph.config import get_stream_writer
 
+from drr_agent.errors import redact
 from drr_agent.feedback import Feedback, next_ask
-from drr_agent.parsing import Parser, read_logprobs, read_seconds, read_truncated, read_usage
+from drr_agent.parsing import (
+    Parser,
+    clean_text,
+    read_logprobs,
+    read_seconds,
+    read_truncated,
+    read_usage,
+    without_tool_calls,
+)
 from drr_agent.prompts import Prompts
 from drr_agent.state import Draft, DRRState, FeedbackKind
 
@@ -30,6 +41,8 @@ class _Call(NamedTuple):
     config: RunnableConfig
     replies: list[AIMessage | None]
     clock: float
+    seconds_left: float | None
+    """Of the run's budget; `None` without a limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +53,10 @@ class Think:
     parser: Parser
     feedback: Feedback
     prompts: Prompts
-    failures: tuple[type[Exception], ...]
-    """Errors of the Reasoner that cost a turn instead of ending the run."""
+    is_failure: Callable[[Exception], bool]
+    """Whether an error of the Reasoner costs a turn instead of ending the run."""
+    max_seconds: float | None = None
+    """The run's budget: the async form waits no longer. A thread that waits for a reply cannot be called back."""
 
     def as_node(self) -> Runnable[DRRState, ThinkUpdate]:
         """The node, for `invoke` and `ainvoke` alike."""
@@ -51,16 +66,18 @@ class Think:
             call = self._prepare(state, config)
             try:
                 output = caller.invoke(call.messages, call.config)
-            except self.failures as error:
+            except Exception as error:  # `_failed` raises again what is not to cost a turn
                 return self._failed(call, error)
             return self._read(call, output)
 
         async def athink(state: DRRState, config: RunnableConfig) -> ThinkUpdate:
             call = self._prepare(state, config)
+            limit = asyncio.timeout(call.seconds_left)
             try:
-                output = await caller.ainvoke(call.messages, call.config)
-            except self.failures as error:
-                return self._failed(call, error)
+                async with limit:
+                    output = await caller.ainvoke(call.messages, call.config)
+            except Exception as error:
+                return self._failed(call, error, out_of_time=limit.expired())
             return self._read(call, output)
 
         return RunnableLambda(think, athink, name="think")
@@ -72,7 +89,9 @@ class Think:
         get_stream_writer()({"type": "drr.think", "turn": turn, "feedback": ask.kind})
         labelled: RunnableConfig = {**config, "metadata": {**config.get("metadata", {}), "drr_turn": turn}}
         messages = [*start["context_messages"], *ask.messages]
-        return _Call(messages, ask.kind, labelled, state["drr_replies"], time.monotonic())
+        spent = time.time() - start["clock"]
+        left = None if self.max_seconds is None else max(0.0, self.max_seconds - spent)
+        return _Call(messages, ask.kind, labelled, state["drr_replies"], time.monotonic(), left)
 
     def _read(self, call: _Call, output: Any) -> ThinkUpdate:
         reply = self.parser.parse(output)
@@ -87,16 +106,20 @@ class Think:
             "usage": read_usage(raw),
             "seconds": round(time.monotonic() - call.clock, 4) if (first := read_seconds(raw)) is None else first,
         }
-        return {"drr_draft": draft, "drr_replies": [*call.replies, reply.message]}
+        return {"drr_draft": draft, "drr_replies": [*call.replies, without_tool_calls(reply.message)]}
 
-    def _failed(self, call: _Call, error: Exception) -> ThinkUpdate:
+    def _failed(self, call: _Call, error: Exception, *, out_of_time: bool = False) -> ThinkUpdate:
+        if out_of_time:
+            error = TimeoutError(f"no reply within the run's {self.max_seconds} seconds")
+        elif not self.is_failure(error):
+            raise error
         draft: Draft = {
             "rationale": "",
             "answer": None,
             "truncated": None,
             "logprobs": None,
             "feedback": call.kind,
-            "error": f"{type(error).__name__}: {error}",
+            "error": clean_text(redact(f"{type(error).__name__}: {error}")),
             "usage": {"calls": 1, "unmetered_calls": 1, "input_tokens": 0, "output_tokens": 0},
             "seconds": round(time.monotonic() - call.clock, 4),
         }

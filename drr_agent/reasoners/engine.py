@@ -152,8 +152,9 @@ def _load(source: EngineSource) -> Engine:
     dtype = source.dtype if source.dtype != "auto" else "bfloat16" if device.startswith("cuda") else "float32"
     name = str(Path(source.model).expanduser()) if source.model.startswith("~") else source.model
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
-        model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=dtype)
+        # left open, transformers asks on the terminal whether to run a folder's own code
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, trust_remote_code=False)
         model = model.to(device).eval()
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ReasonerError(

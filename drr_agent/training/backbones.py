@@ -53,10 +53,16 @@ def load_backbone(
     try:
         with quiet_loading():
             config = AutoConfig.from_pretrained(
-                path, num_labels=2, id2label=dict(LABELS), label2id={label: index for index, label in LABELS.items()}
+                path,
+                num_labels=2,
+                id2label=dict(LABELS),
+                label2id={label: index for index, label in LABELS.items()},
+                trust_remote_code=False,
             )
-            tokenizer = AutoTokenizer.from_pretrained(path)
-            model = AutoModelForSequenceClassification.from_pretrained(path, config=config, dtype=dtype)
+            tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+            model = AutoModelForSequenceClassification.from_pretrained(
+                path, config=config, dtype=dtype, trust_remote_code=False
+            )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ConfigError(
             f"expected a transformers folder, a hub id, 'pocket' or 'minilm' as `backbone`, got {name!r}: {error}; "

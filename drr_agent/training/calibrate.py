@@ -6,7 +6,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from drr_agent.dm.calibration import Calibration, apply_calibration, fit_calibration, log_loss
-from drr_agent.dm.folder import load_dm, read_manifest, update_manifest
+from drr_agent.dm.folder import add_questions, load_dm, read_manifest, update_manifest
 from drr_agent.dm.manifest import Metrics
 from drr_agent.dm.models import Reading, SignalDM, TransformersDM
 from drr_agent.evaluation.metrics import auroc, brier, ece, within_question_auroc
@@ -46,6 +46,7 @@ def calibrate_dm(
     readings = list(_read(load_dm(path), known, progress=progress))
     calibration, metrics = calibrate_readings(readings, known, seed=seed)
     stored = {**read_manifest(path).metrics, split: metrics}
+    add_questions(Path(path), (row["question_key"] for row in known))
     update_manifest(Path(path), calibration=calibration, calibrated_on=split, metrics=stored, consensus=None)
     return metrics
 

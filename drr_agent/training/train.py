@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drr_agent.dm.folder import save_dm
+from drr_agent.dm.folder import add_questions, save_dm
 from drr_agent.dm.fusion import Evidence, Fusion, fit_fusion
 from drr_agent.dm.manifest import DMManifest, TextRecord
 from drr_agent.dm.models import Reading, read_evidence
@@ -70,6 +70,7 @@ def train_dm(
             digest = rows_digest if dataset_digest is None else dataset_digest
             recorded = manifest.model_copy(update={"train_config": checkpoints.settings, "dataset_digest": digest})
             save_dm(checkpoints.out, recorded, classifier=classifier)
+            add_questions(checkpoints.out, (row["question_key"] for row in (*train, *validation)))
             checkpoints.remove()
     return checkpoints.out
 

@@ -3,7 +3,10 @@
 import json
 import sys
 
+import httpx
+import openai
 import pytest
+from fakes import ScriptedChatModel
 
 from drr_agent.cli import main
 from drr_agent.state import RUN_SCHEMA
@@ -113,6 +116,96 @@ def test_ask_for_machines(drr):
     _, out, _ = drr("ask", "Ava has 3 bags with 12 marbles each. How many marbles?", "--max-turns", "1", "--json")
     run = json.loads(out)
     assert (run["schema"], run["usage"]["calls"], run["reasoner"]) == (RUN_SCHEMA, 1, "pocket")
+
+
+@pytest.fixture
+def ask(drr, monkeypatch):
+    """`drr ask` of a Reasoner that gives these replies."""
+
+    def call(*replies, question="q", options=()):
+        reasoner = ScriptedChatModel(replies=list(replies))
+        monkeypatch.setattr("drr_agent.cli.ask.open_reasoner", lambda *names, **settings: reasoner)
+        turns = ("--max-turns", len(replies))
+        return drr("ask", question, "--reasoner", "openai:scripted", *turns, *options)
+
+    return call
+
+
+def test_ask_says_that_it_waits(ask):
+    _, out, err = ask("Answer: 4", "Answer: 5")
+    assert "turn" in out
+    assert err.startswith("turn 1 …\nturn 2 …\n")
+    assert "…" not in ask("Answer: 4", options=["--json"])[2]
+
+
+@pytest.mark.parametrize(
+    ("reply", "shown"),
+    [
+        pytest.param("\x1b]0;title\x07\x1b[2Jso\nAnswer: 4\x1b[8m", ["�]0;title��[2Jso", "4�[8m"], id="escapes"),
+        pytest.param("so\x9b2J\nAnswer: \u202e41\u2066", ["so�2J", "�41�"], id="C1 and direction"),
+        pytest.param("a[/b] [red]x[/] :smile:\nAnswer: \\", ["a[/b] [red]x[/] :smile:", "\\"], id="markup"),
+        pytest.param("a\tb\r\nc\nAnswer: é", ["a       b", "c", "é"], id="plain text"),
+    ],
+)
+def test_a_reply_steers_no_terminal(ask, reply, shown):
+    code, out, _ = ask(reply)
+    assert code == 0
+    assert out.splitlines()[-len(shown) :] == shown
+
+
+def test_json_escapes_what_steers_a_terminal(ask):
+    _, out, _ = ask("so\x9b2J\nAnswer: \u202e4\x7f", options=["--json"])
+    assert not {"\x9b", "\u202e", "\x7f"} & set(out)
+    assert json.loads(out)["answer"] == "\u202e4\x7f"
+
+
+def test_a_question_that_is_no_text_is_asked(ask):
+    code, out, _ = ask("Answer: 4", question="caf\udce9", options=["--json"])
+    assert (code, json.loads(out)["question"]) == (0, "caf?")
+
+
+def _refusal(status, message):
+    response = httpx.Response(status, request=httpx.Request("POST", "https://api.test"))
+    return openai.APIStatusError(message, response=response, body=None)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        pytest.param(
+            _refusal(401, "Incorrect API key provided: none-needed. Sent 'Bearer abc.def' and sk-proj-12**34."),
+            "APIStatusError: Incorrect API key provided: [redacted] Sent 'Bearer [redacted]' and [redacted]",
+            id="a key that is refused",
+        ),
+        pytest.param(_refusal(404, "no model \x1b[2J[/x]"), "APIStatusError: no model �[2J[/x]", id="a model"),
+        pytest.param(httpx.InvalidURL("bad"), "InvalidURL: bad", id="an address"),
+        pytest.param(OSError(28, "No space left on device"), "No space left on device", id="a full disk"),
+    ],
+)
+def test_what_a_provider_or_the_system_refuses_is_one_message(ask, error, message):
+    code, out, err = ask(error)
+    assert (code, out) == (2, "")
+    assert f"error: {message}" in err or message in err
+    assert "Traceback" not in err
+
+
+def test_a_bug_keeps_its_traceback(ask):
+    with pytest.raises(KeyError, match="bug"):
+        ask(KeyError("bug"))
+
+
+def test_paths_are_no_markup(drr, attempts, tmp_path):
+    out_folder = tmp_path / "x[" / "b]"  # `x[/b]`, which as markup closes what was never opened
+    code, out, _ = drr("harvest", attempts, "--out", out_folder, "--quiet")
+    assert code == 0
+    assert str(out_folder) in out.replace("\n", "")
+
+
+def test_a_file_in_a_folders_place_is_one_message(drr, attempts, tmp_path):
+    (tmp_path / "data").write_text("in the way")
+    code, _, err = drr("harvest", attempts, "--out", tmp_path / "data" / "deep", "--quiet")
+    assert code == 2
+    assert "Traceback" not in err
 
 
 def test_doctor(drr):

@@ -10,9 +10,9 @@ from dm.tiny_models import tiny_classifier
 from drr_agent.dm import DiscriminativeModel, load_dm, read_manifest, save_dm, set_consensus
 from drr_agent.dm.calibration import SigmoidCalibration
 from drr_agent.dm.classifier import TextClassifier
-from drr_agent.dm.folder import MANIFEST, update_manifest
+from drr_agent.dm.folder import MANIFEST, add_questions, update_manifest
 from drr_agent.dm.fusion import Fusion, Term
-from drr_agent.dm.manifest import DMManifest, TextRecord
+from drr_agent.dm.manifest import ConsensusRecord, DMManifest, TextRecord
 from drr_agent.dm.models import SignalDM, TransformersDM
 from drr_agent.dm.protocol import ScoreRequest
 from drr_agent.encoding import TEMPLATE_DIGEST
@@ -108,7 +108,8 @@ def test_consensus_is_stored_and_nothing_else_changes(tmp_path):
     save(tmp_path, "signals")
     before = read_manifest(tmp_path)
     set_consensus(tmp_path, {"score": 1.0, "agreement": 0.5})
-    assert read_manifest(tmp_path) == before.model_copy(update={"consensus": {"score": 1.0, "agreement": 0.5}})
+    stored = ConsensusRecord(score=1.0, agreement=0.5)
+    assert read_manifest(tmp_path) == before.model_copy(update={"consensus": stored})
     set_consensus(tmp_path, None)
     assert read_manifest(tmp_path) == before
     assert [file.name for file in tmp_path.iterdir()] == [MANIFEST]
@@ -167,6 +168,14 @@ TEXT = {"template_digest": "another", "max_length": 32, "backbone": "tiny"}
         pytest.param(lambda p: edit_config(p, id2label={"0": "bad", "1": "good"}), "labels.*'bad'", id="other-labels"),
         pytest.param(lambda p: edit_config(p, id2label={"0": "accept", "1": "reject"}), "labels", id="swapped-labels"),
         pytest.param(lambda p: (p / "config.json").unlink(), "config.json", id="no-config"),
+        pytest.param(lambda p: (p / "weights.PT").touch(), "weights.PT", id="pickled-in-capitals"),
+        pytest.param(lambda p: (p / "evil.py").touch(), "evil.py", id="code"),
+        pytest.param(lambda p: edit_config(p, auto_map={"AutoModel": "evil.M"}), "auto_map in", id="asks-for-code"),
+        pytest.param(lambda p: edit_manifest(p, consensus={"surprise": 1.0}), "surprise", id="unknown-consensus"),
+        pytest.param(lambda p: edit_manifest(p, consensus={"score": 1e308}), "consensus", id="wild-consensus"),
+        pytest.param(lambda p: edit_manifest(p, consensus={"threshold": 3}), "threshold", id="no-probability"),
+        pytest.param(lambda p: edit_manifest(p, schema_version=True), "got True", id="schema-true"),
+        pytest.param(lambda p: (p / MANIFEST).write_text("9" * 5000), "whole manifest", id="endless-number"),
         pytest.param(drop_head, "whole weights.*score.weight", id="no-head"),
     ],
 )
@@ -207,3 +216,13 @@ def test_an_update_that_does_not_fit_changes_nothing(tmp_path):
     with pytest.raises(DMError, match="calibration"):
         update_manifest(tmp_path, calibration={"kind": "magic"})
     assert read_manifest(tmp_path) == before
+
+
+def test_a_dm_knows_the_questions_it_learned_from(tmp_path):
+    digest = load_dm(save(tmp_path, "signals")).digest
+    assert load_dm(tmp_path).seen == frozenset()
+    add_questions(tmp_path, ["b" * 16, "a" * 16])
+    add_questions(tmp_path, ["a" * 16])
+    dm = load_dm(tmp_path)
+    assert dm.seen == {"a" * 16, "b" * 16}
+    assert dm.digest == digest, "what it has seen changes no score"

@@ -2,7 +2,10 @@
 
 import asyncio
 import time
+from types import SimpleNamespace
 
+import httpx
+import httpx2
 import pytest
 from fakes import FailingDM, FunctionChatModel, ScriptedChatModel, TableDM, make_attempt
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
@@ -20,6 +23,7 @@ from drr_agent import (
     read_runs,
 )
 from drr_agent.dm.protocol import Score
+from drr_agent.policy import Decision
 
 QUESTION = {"messages": [HumanMessage("What is 2 + 2?", id="q")]}
 TABLE = {"3": 0.1, "4": 0.9, "5": 0.3}
@@ -176,18 +180,151 @@ def test_an_unexpected_error_of_the_reasoner_ends_the_run():
         graph.invoke(QUESTION)
 
 
-class NaNDM:
-    digest = "nan000000000"
+class StatusError(Exception):
+    """What clients of many providers raise."""
+
+    def __init__(self, status, *, response=False):
+        super().__init__(f"status {status}")
+        if response:
+            self.response = SimpleNamespace(status_code=status)
+        else:
+            self.status_code = status
+
+
+@pytest.mark.parametrize(
+    ("error", "transient"),
+    [
+        pytest.param(StatusError(408), True, id="time-out"),
+        pytest.param(StatusError(409), True, id="conflict"),
+        pytest.param(StatusError(429, response=True), True, id="rate limit, in its response"),
+        pytest.param(StatusError(500), True, id="server error"),
+        pytest.param(StatusError(529), True, id="overloaded"),
+        pytest.param(httpx.ReadTimeout("slow"), True, id="httpx time-out"),
+        pytest.param(httpx.RemoteProtocolError("cut"), True, id="httpx transport"),
+        pytest.param(httpx2.ReadTimeout("slow"), True, id="httpx2 time-out"),
+        pytest.param(StatusError(400), False, id="bad request"),
+        pytest.param(StatusError(401, response=True), False, id="wrong key"),
+        pytest.param(StatusError("503"), False, id="no status"),
+        pytest.param(ValueError("bug"), False, id="a bug"),
+    ],
+)
+def test_only_what_another_try_may_mend_costs_a_turn(run, error, transient):
+    graph = create_drr_graph(ScriptedChatModel(replies=[error, reply("4")]), None, max_turns=2)
+    if not transient:
+        with pytest.raises(type(error)):
+            run(graph, QUESTION)
+        return
+    attempts = run(graph, QUESTION)["drr"]["attempts"]
+    assert [attempt["error"] for attempt in attempts] == [f"{type(error).__name__}: {error}", None]
+
+
+@pytest.mark.parametrize(
+    "failures",
+    [pytest.param((KeyError,), id="classes"), pytest.param(lambda error: isinstance(error, KeyError), id="a function")],
+)
+def test_which_errors_cost_a_turn_can_be_said(run, failures):
+    reasoner = ScriptedChatModel(replies=[KeyError("mine"), TimeoutError("not named")])
+    with pytest.raises(TimeoutError, match="not named"):
+        run(create_drr_graph(reasoner, None, max_turns=2, reasoner_failures=failures), QUESTION)
+    assert len(reasoner.asked) == 2
+
+
+def test_an_error_in_the_trace_holds_no_key():
+    reasoner = ScriptedChatModel(replies=[TimeoutError("asked with Bearer abc.def and sk-proj-12345678")])
+    (attempt,) = create_drr_graph(reasoner, None, max_turns=1).invoke(QUESTION)["drr"]["attempts"]
+    assert attempt["error"] == "TimeoutError: asked with Bearer [redacted] and [redacted]"
+
+
+def test_a_call_that_hangs_ends_with_the_budget():
+    class Hanging(ScriptedChatModel):
+        async def _agenerate(self, *arguments, **settings):
+            await asyncio.Event().wait()
+
+    graph = create_drr_graph(Hanging(replies=[]), None, budget=Budget(max_seconds=0.1))
+    trace = run_ainvoke(graph, QUESTION)["drr"]
+    assert [attempt["error"] for attempt in trace["attempts"]] == [
+        "TimeoutError: no reply within the run's 0.1 seconds"
+    ]
+    assert (trace["answer"], trace["stop_reason"]) == (None, "error")
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        pytest.param({"logprobs": {"content": [{"token": "4", "logprob": None}]}}, id="a null"),
+        pytest.param({"logprobs": {"content": ["4"]}}, id="texts"),
+        pytest.param({"logprobs": {"content": 4}}, id="a number"),
+        pytest.param({"logprobs": "none", "finish_reason": ["stop"], "drr_seconds": "soon"}, id="other kinds"),
+    ],
+)
+def test_malformed_metadata_is_unknown(run, metadata):
+    graph = create_drr_graph(ScriptedChatModel(replies=[reply("4", response_metadata=metadata)]), None, max_turns=1)
+    trace = run(graph, QUESTION)["drr"]
+    assert (trace["answer"], trace["attempts"][0]["logprobs"]) == ("4", None)
+
+
+def test_no_tool_call_reaches_the_host(run):
+    answer = reply("4", id="kept", tool_calls=[{"name": "search", "args": {}, "id": "t1"}])
+    graph = create_drr_graph(ScriptedChatModel(replies=[answer]), None, max_turns=1)
+    message = run(graph, QUESTION)["messages"][-1]
+    assert (message.id, message.text, message.tool_calls) == ("kept", "thinking\nAnswer: 4", [])
+
+
+def test_a_lone_surrogate_in_the_question_reaches_nobody(run):
+    reasoner = ScriptedChatModel(replies=[reply("4")])
+    messages = [HumanMessage([{"type": "text", "text": "caf\udce9"}]), AIMessage("x"), HumanMessage("caf\udce9?")]
+    trace = run(create_drr_graph(reasoner, None, max_turns=1), {"messages": messages})["drr"]
+    assert (trace["question"], trace["context"]) == ("caf??", "human: caf?\nai: x")
+    assert "".join(message.text for message in reasoner.asked[0]).encode()
+
+
+class UnsurePolicy:
+    abstain_below = 0.0
+
+    def decide(self, attempts):
+        return Decision("accept", 0, float("nan"))
+
+
+def test_a_confidence_that_is_no_number_is_unknown(run, tmp_path):
+    log = RunLog(path=tmp_path / "runs.jsonl", required=True)
+    graph = create_drr_graph(ScriptedChatModel(replies=[reply("4")]), None, policy=UnsurePolicy(), run_log=log)
+    assert run(graph, QUESTION)["drr"]["score"] is None
+    assert [logged["score"] for logged in read_runs(log.path)] == [None]
+
+
+class OddDM:
+    """Gives what it was told to, whatever it was asked."""
+
+    digest = "odd000000000"
+
+    def __init__(self, scores):
+        self.scores = scores
 
     def score(self, requests):
-        return [Score(float("nan")) for _ in requests]
+        return self.scores
+
+
+NAN_DM = OddDM([Score(float("nan"))])
+WRONG_SCORES = "DMError: a DM must give a sequence of 1 `Score`s, one a request, got "
+WRONG_SCORE = "DMError: a DM must give a `Score` a request, got "
 
 
 @pytest.mark.parametrize(
     ("dm", "message"),
     [
         pytest.param(FailingDM(RuntimeError("CUDA error")), "RuntimeError: CUDA error", id="dead"),
-        pytest.param(NaNDM(), "DMError: a DM must give a probability in [0, 1], got nan", id="NaN"),
+        pytest.param(FailingDM(KeyError("answer")), "KeyError: 'answer'", id="a mistake"),
+        pytest.param(FailingDM(ValueError("odd \udce9")), "ValueError: odd ?", id="a message that is no text"),
+        pytest.param(OddDM(None), WRONG_SCORES + "NoneType", id="None"),
+        pytest.param(OddDM([]), WRONG_SCORES + "0 of them", id="too few"),
+        pytest.param(OddDM([None]), WRONG_SCORE + "None", id="no score"),
+        pytest.param(OddDM([0.9]), WRONG_SCORE + "0.9", id="a bare number"),
+        pytest.param(OddDM([Score("0.9")]), "DMError: a DM must give a probability in [0, 1], got '0.9'", id="a text"),
+        pytest.param(OddDM([Score(None)]), "DMError: a DM must give a probability in [0, 1], got None", id="nothing"),
+        pytest.param(OddDM([Score(1.1)]), "DMError: a DM must give a probability in [0, 1], got 1.1", id="above 1"),
+        pytest.param(OddDM([Score(0.9, "1")]), "DMError: a DM must give a finite logit or None, got '1'", id="logit"),
+        pytest.param(OddDM([Score(0.9, usage={})]), "DMError: a DM must give as usage None or whole", id="no usage"),
+        pytest.param(NAN_DM, "DMError: a DM must give a probability in [0, 1], got nan", id="NaN"),
     ],
 )
 def test_a_failing_dm_gives_no_score(run, dm, message):
@@ -199,7 +336,7 @@ def test_a_failing_dm_gives_no_score(run, dm, message):
 
 
 def test_a_failing_dm_can_end_the_run(run):
-    graph = create_drr_graph(ScriptedChatModel(replies=[reply("4")]), NaNDM(), on_dm_failure="raise")
+    graph = create_drr_graph(ScriptedChatModel(replies=[reply("4")]), NAN_DM, on_dm_failure="raise")
     with pytest.raises(DMError, match="got nan"):
         run(graph, QUESTION)
 

@@ -3,7 +3,9 @@
 import asyncio
 import copy
 import gc
+import json
 import pickle
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -187,6 +189,20 @@ def test_model_that_is_damaged(tiny_folder, tmp_path):
         (tmp_path / source.name).write_bytes(source.read_bytes()[: 100 if source.suffix == ".safetensors" else None])
     with pytest.raises(ReasonerError, match="SafetensorError"):
         LocalReasoner(model=str(tmp_path)).load()
+
+
+@pytest.mark.parametrize("config", ["config.json", "tokenizer_config.json"])
+def test_a_folder_runs_no_code_of_its_own_and_asks_nobody(tiny_folder, tmp_path, monkeypatch, config):
+    folder = tmp_path / "own-code"
+    shutil.copytree(tiny_folder, folder)
+    names = {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model", "AutoTokenizer": ["own.Tokenizer", None]}
+    settings = json.loads((folder / config).read_text())
+    owned = {**settings, "auto_map": names, "model_type": "own", "tokenizer_class": "Tokenizer"}
+    (folder / config).write_text(json.dumps(owned))
+    (folder / "own.py").write_text("raise AssertionError('its code ran')")
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("it asked on the terminal"))
+    with pytest.raises(ReasonerError, match="trust_remote_code"):
+        LocalReasoner(model=str(folder)).invoke("hi")
 
 
 def test_model_without_a_chat_template(tiny_folder, tmp_path):

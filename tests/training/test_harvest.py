@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drr_agent.errors import ConfigError, DataError
+from drr_agent.training.dataset import write_dataset
 from drr_agent.training.harvest import harvest
 
 ROW = {
@@ -212,12 +213,27 @@ def test_everything_left_out_is_named(write):
         ("run r1 turn 1", "failed call"),
         ("run r2", "empty run"),
         ("run r3 turn 1", "no question"),
-        ("run r4 turn 1", "bad value"),
         ("run r1 turn 2", "duplicate"),
         ("line 6", "unreadable"),
     ]
-    assert [(s.read, s.kept, sum(s.dropped.values())) for s in result.sources] == [(6, 1, 5), (7, 1, 6)]
+    assert [(s.read, s.kept, sum(s.dropped.values())) for s in result.sources] == [(6, 1, 5), (7, 2, 5)]
     assert result.dropped == dict(Counter(drop.reason for drop in result.drops))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"turn": "1e30"}, id="turn"),
+        pytest.param({"input_tokens": 10**25}, id="tokens"),
+        pytest.param({"logprobs": [10**400]}, id="logprobs"),
+        pytest.param({"logprobs": json.loads("[" * 800 + "]" * 800)}, id="nested-logprobs"),
+    ],
+)
+def test_a_cell_that_no_column_can_hold_costs_its_row(write, tmp_path, changes):
+    result = harvest([write(row(sample_index=1, turn=1, input_tokens=1, logprobs=None), row(**changes))])
+    write_dataset(result.behaviors, tmp_path / "data")
+    assert drops(result) == [("line 2", "bad value")]
+    assert [behavior["draw"] for behavior in result.behaviors] == [1]
 
 
 @pytest.mark.parametrize(
@@ -301,3 +317,29 @@ def test_any_file_adds_up(tmp_path_factory, found):
     result = harvest([path])
     assert len(result.behaviors) + len(result.drops) == 1 + sum(bool(line.encode().strip()) for line in found)
     assert len({behavior["id"] for behavior in result.behaviors}) == len(result.behaviors)
+
+
+LIES = [
+    *({"question": value} for value in (1, None)),
+    *({"usage": value} for value in (None, [1], {"calls": "one"})),
+    *({"attempts": value} for value in (None, [1], [{}], {})),
+    *({"schema": value} for value in (True, 1.0, "1", None)),
+    *({"turn": value} for value in ("one", 10**30, None)),
+    *({"draw": value} for value in ("x", 10**40)),
+    *({"signals": value} for value in ([], None, {"a": "x"})),
+    *({"answer": value} for value in (4, ["4"], {})),
+    *({"logprobs": value} for value in ("abc", [[1]], [float("nan")], [float("-inf")])),
+    *({name: 3} for name in ("run_id", "reasoner", "started_at", "target", "rationale", "feedback", "prompts")),
+    *({name: None} for name in ("run_id", "reasoner", "context", "origin")),
+    {"truncated": "yes"},
+]
+
+
+@pytest.mark.parametrize("lie", LIES, ids=lambda lie: str(lie)[:40])
+def test_a_line_that_lies_is_left_out_and_named(write, lie):
+    attempt = make_attempt("4")
+    inner = {name: value for name, value in lie.items() if name in attempt and name != "usage"}
+    outer = {name: value for name, value in lie.items() if name not in attempt or name == "usage"}
+    result = harvest([write(run("good"), {**run("bad", [{**attempt, **inner}]), **outer}, name="runs.jsonl")])
+    assert [behavior["run_id"] for behavior in result.behaviors] == ["good"]
+    assert [reason for _, reason in drops(result)] == ["unreadable"]

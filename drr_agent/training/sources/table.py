@@ -102,14 +102,16 @@ class TableSource:
         yield from unreadable(rejects)
 
     def _content(self, row: TableRow, copies: Counter[str]) -> Behavior | Flaw | None:
-        if not all(row_filter.matches(row.cells) for row_filter in self.filters):
-            return None
         cells = {role: row.cells.get(column) for role, column in self.mapping.items()}
         try:
+            if not all(row_filter.matches(row.cells) for row_filter in self.filters):
+                return None
             question = to_text(cells["question"])
             return Flaw("no question", "") if question is None else self._behavior(question, cells, copies)
         except CellError as error:
             return Flaw("bad value", str(error))
+        except RecursionError:
+            return Flaw("bad value", "a cell that is nested too deeply")
 
     def _behavior(self, question: str, cells: Mapping[str, Any], copies: Counter[str]) -> Behavior:
         texts = {role: to_text(cells.get(role)) for role in ("answer", "target", "rationale", *_IDENTITY)}
