@@ -133,8 +133,8 @@ class StructuredOutput:
         if output["parsed"] is None:
             return Reply(_join(reasoning, text), None, raw)
         fields = output["parsed"].model_dump()
-        answer = clean_text(str(fields["answer"])).strip()
-        rationale = clean_text(str(fields.get("rationale", "")))
+        answer = "" if fields["answer"] is None else clean_text(str(fields["answer"])).strip()
+        rationale = clean_text(str(fields.get("rationale") or ""))
         # a dangling tool call would break the host's next request, so the answer stands alone
         return Reply(_join(reasoning, rationale), answer or None, AIMessage(answer, id=raw.id))
 

@@ -71,6 +71,15 @@ def test_structured_output_keeps_the_raw_message_id():
     assert not reply.message.tool_calls, "a dangling tool call would break the host's next request"
 
 
+def test_a_structured_none_is_no_answer():
+    class Maybe(BaseModel):
+        rationale: str | None
+        answer: str | None
+
+    reply = StructuredOutput(schema=Maybe).parse({"raw": AIMessage(""), "parsed": Maybe(rationale=None, answer=None)})
+    assert (reply.rationale, reply.answer) == ("", None)
+
+
 def test_structured_output_that_does_not_fit_has_no_answer():
     reply = StructuredOutput().parse({"raw": AIMessage("four"), "parsed": None})
     assert (reply.rationale, reply.answer) == ("four", None)

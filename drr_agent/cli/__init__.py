@@ -6,10 +6,13 @@ input or settings, 130 interrupted. Results go to standard output, progress and 
 
 import os
 import sys
+from typing import NoReturn
 
 from drr_agent.errors import DRRError, http_status, redact
 
 __all__ = ["main"]
+
+_INTERRUPTED = 130
 
 _CLIENTS = ("openai", "anthropic", "httpx", "httpx2")
 """Packages whose every error is about a call or its settings; known by name, for importing them takes long."""
@@ -31,8 +34,21 @@ def main() -> None:
         errors.print(redact(f"{type(error).__name__}: {error}"), highlight=False, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
-        errors.print("interrupted; the same command goes on where it stopped")
-        sys.exit(130)
+        _leave_interrupted()
+    except SystemExit as stop:
+        if stop.code == _INTERRUPTED:  # what typer makes of Ctrl-C
+            _leave_interrupted()
+        raise
+
+
+def _leave_interrupted() -> NoReturn:
+    from drr_agent.cli.console import errors
+
+    errors.print("interrupted; the same command goes on where it stopped")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # a worker that is inside torch while the interpreter winds down aborts the process; what is kept is on the disk
+    os._exit(_INTERRUPTED)
 
 
 def _is_expected(error: Exception) -> bool:

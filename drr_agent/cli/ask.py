@@ -9,8 +9,8 @@ from langchain_core.messages import HumanMessage
 from drr_agent.cli import options
 from drr_agent.cli.app import app
 from drr_agent.cli.console import errors, out, print_json
-from drr_agent.cli.inputs import open_reasoner
-from drr_agent.dm.folder import load_dm
+from drr_agent.cli.inputs import open_dm, open_reasoner
+from drr_agent.errors import ConfigError
 from drr_agent.graphs import create_drr_graph
 from drr_agent.graphs.drr import default_policy
 from drr_agent.policy import ConsensusPolicy, Policy
@@ -42,6 +42,8 @@ def ask(
 
         drr ask "Ava has 3 bags with 12 marbles each. She gives 9 to Ben. How many marbles does Ava have?"
     """
+    if not question.strip():
+        raise ConfigError("`QUESTION` must hold a question, got nothing; put it in quotes")
     model = open_reasoner(
         reasoner,
         base_url=base_url,
@@ -51,7 +53,7 @@ def ask(
         logprobs=logprobs,
     )
     name = "pocket" if dm is None and reasoner == "pocket" else dm
-    judge = None if name is None else load_dm(name)
+    judge = None if name is None else open_dm(name)
     graph = create_drr_graph(
         model, judge, policy=_policy(judge, threshold), max_turns=max_turns, feedback=feedback, parser=parser
     )

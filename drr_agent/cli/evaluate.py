@@ -8,8 +8,7 @@ import typer
 from drr_agent.cli import options
 from drr_agent.cli.app import app
 from drr_agent.cli.console import out, print_json
-from drr_agent.cli.inputs import open_reasoner, pairs, read_questions
-from drr_agent.dm.folder import load_dm
+from drr_agent.cli.inputs import open_dm, open_reasoner, pairs, read_questions
 from drr_agent.evaluation.evaluate import EvaluateConfig
 from drr_agent.evaluation.evaluate import evaluate as run
 from drr_agent.evaluation.report import Report, write_report
@@ -55,7 +54,7 @@ def evaluate(
             timeout=timeout,
             logprobs=logprobs,
         ),
-        None if dm is None else load_dm(dm),
+        None if dm is None else open_dm(dm),
         read_questions(samples, mapping=pairs(mapping), seed=seed),
         folder,
         config=EvaluateConfig(

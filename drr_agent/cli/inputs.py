@@ -7,6 +7,9 @@ from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 
+from drr_agent.cli.console import errors
+from drr_agent.dm.folder import load_dm
+from drr_agent.dm.models import SignalDM, TransformersDM
 from drr_agent.errors import ConfigError
 from drr_agent.evaluation.samples import read_samples
 from drr_agent.reasoners import create_reasoner
@@ -21,6 +24,14 @@ def open_reasoner(spec: str, *, logprobs: bool | None, **settings: Any) -> BaseC
     """A Reasoner by name, asked for log probabilities where its kind gives them."""
     gives = spec == "pocket" or spec.startswith(("local:", "openai:"))
     return create_reasoner(spec, logprobs=gives if logprobs is None else logprobs, **settings)
+
+
+def open_dm(path: str | Path) -> TransformersDM | SignalDM:
+    """A saved DM; says so when nobody has calibrated it."""
+    dm = load_dm(path)
+    if dm.manifest.calibrated_on != "calibration":
+        errors.print(f"the DM at {path} is not calibrated yet: run `drr calibrate`", style="yellow", highlight=False)
+    return dm
 
 
 def pairs(settings: Iterable[str] | None) -> dict[str, str]:

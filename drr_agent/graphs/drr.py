@@ -83,6 +83,7 @@ def create_drr_graph(
         raise ConfigError(f"`max_turns` must be a whole number of at least 1, got {max_turns!r}")
     if dm is not None and not isinstance(dm, DiscriminativeModel):
         raise ConfigError(f"`dm` must have `digest` and `score`, got {type(dm).__name__}; load a folder with `load_dm`")
+    _require_signals(dm, signals)
     prompts = Prompts() if prompts is None else prompts
     budget = Budget() if budget is None else budget
     think = Think(
@@ -110,6 +111,17 @@ def create_drr_graph(
         run_log=run_log,
     )
     return _compile(think, score, decide, checkpointer=checkpointer, name=name)
+
+
+def _require_signals(dm: DiscriminativeModel | None, signals: Mapping[str, Signal]) -> None:
+    """A signal that the DM was trained with and nobody computes would count as missing, without a word."""
+    known = getattr(getattr(dm, "manifest", None), "signals", ())
+    absent = [name for name in known if name not in signals]
+    if absent:
+        raise ConfigError(
+            f"`signals` must hold those the DM was trained with, got none for {', '.join(absent)}; "
+            "pass {**DEFAULT_SIGNALS, ...} with yours"
+        )
 
 
 def _compile(

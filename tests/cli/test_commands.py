@@ -1,7 +1,10 @@
 """Commands through their entry point: exit status, what goes where, files written."""
 
 import json
+import signal
+import subprocess
 import sys
+import time
 
 import httpx
 import openai
@@ -85,6 +88,7 @@ def test_signals_dm_from_a_table_in_seconds(drr, attempts, tmp_path):
         pytest.param(["harvest", "none.jsonl", "--out", "d"], "found nothing", id="a missing log"),
         pytest.param(["train", "none", "--out", "d"], "expected a dataset folder at 'none'", id="a missing dataset"),
         pytest.param(["ask", "q", "--reasoner", "magic"], "'magic'", id="an unknown Reasoner"),
+        pytest.param(["ask", " "], "must hold a question, got nothing", id="an empty question"),
         pytest.param(["ask", "q", "--dm", "none"], "expected a DM folder at 'none'", id="a missing DM"),
         pytest.param(["ask", "q", "--threshold", "1.5"], "`threshold` must be in [0, 1], got 1.5", id="a threshold"),
         pytest.param(["ask", "q", "--feedback", "shout"], "`feedback` must be one of", id="a feedback"),
@@ -213,3 +217,29 @@ def test_doctor(drr):
     names = [finding["name"] for finding in json.loads(out)]
     assert code == 0
     assert {"torch", "device for DMs", "extra report", "pocket Reasoner"} <= set(names)
+
+
+def test_a_dm_that_nobody_calibrated_is_said_to_be(drr, attempts, tmp_path):
+    drr("harvest", attempts, "--out", tmp_path / "data", "--quiet")
+    drr("train", tmp_path / "data", "--out", tmp_path / "dm", "--inputs", "signals", "--quiet")
+    question = "Ava has 3 bags with 12 marbles each. How many marbles?"
+    _, _, err = drr("ask", question, "--max-turns", "1", "--dm", tmp_path / "dm")
+    assert "is not calibrated yet: run `drr calibrate`" in " ".join(err.split())
+
+
+def test_ctrl_c_is_one_message_and_the_same_command_goes_on(tmp_path):
+    log = tmp_path / "runs.jsonl"
+    command = [sys.executable, "-m", "drr_agent", "distill", "pocket:150", "--log", str(log), "--attempts", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not log.exists() or log.stat().st_size == 0:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; the same command goes on where it stopped" in err
+    assert "Traceback" not in err
+    done = len(log.read_text().splitlines())
+    assert 0 < done < 300
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"{done} found" in again.stdout

@@ -20,6 +20,7 @@ from drr_agent import (
     RunLog,
     ThresholdPolicy,
     create_drr_graph,
+    load_dm,
     read_runs,
 )
 from drr_agent.dm.protocol import Score
@@ -449,3 +450,8 @@ def test_the_picture_of_the_loop():
     mermaid = create_drr_graph(ScriptedChatModel(replies=[]), None).get_graph().draw_mermaid()
     for edge in ("begin -.-> think", "think --> score", "score --> decide", "decide -.-> think", "decide -.-> __end__"):
         assert f"\t{edge};" in mermaid
+
+
+def test_a_signal_that_the_dm_was_trained_with_must_be_computed():
+    with pytest.raises(ConfigError, match="got none for arithmetic_errors"):
+        create_drr_graph(ScriptedChatModel(replies=[]), load_dm("pocket"), signals={})
