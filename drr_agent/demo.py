@@ -124,7 +124,7 @@ def _train(out: Path, dataset: Dataset, config: DemoConfig, say: Callable[[str],
     chosen = calibrate_consensus(out / "dm", dataset.rows("calibration"), max_turns=config.max_turns)
     say(
         f"calibrate: accept at {chosen.policy.threshold:g}, "
-        f"{chosen.accuracy:.3f} right at {chosen.mean_calls:.2f} calls on the calibration questions"
+        f"{chosen.accuracy:.3f} right at {chosen.mean_calls:.2f} calls on the questions it was chosen on"
     )
 
 

@@ -108,7 +108,11 @@ def calibrate(
         grader=equality,
         seed=seed,
     )
-    loop = {"threshold": chosen.policy.threshold, "accuracy": chosen.accuracy, "mean_calls": chosen.mean_calls}
+    loop = {
+        "threshold": chosen.policy.threshold,
+        "accuracy_in_sample": chosen.accuracy,
+        "mean_calls_in_sample": chosen.mean_calls,
+    }
     _show({**metrics, **{f"loop_{name}": value for name, value in loop.items()}}, dm, json=json)
 
 
