@@ -134,6 +134,8 @@ def verdict(comparisons: Iterable[Comparison], *, margin: float = 0.02) -> str:
         finding = "One attempt is enough here" if high < margin else "No gain over one attempt could be shown"
         return f"{finding}: {_standing(single)}, {_gap(single)} than a {single.baseline}."
     gain = f"{_standing(single)}, {_gap(single)} than a {single.baseline}"
+    if voting is not None and voting.baseline == single.baseline:
+        return f"The loop helps: {gain}, and no voting at as many calls does better than that one{_price(voting)}."
     return _against_voting(gain, voting, margin)
 
 

@@ -113,7 +113,7 @@ def comparison(against, low, high, **changes):
         "strategy": "drr",
         "setting": "",
         "against": against,
-        "baseline": "single pass",
+        "baseline": "single pass" if against == "single_pass" else "self consistency k=3",
         "n": 400,
         "left_out": 0,
         "accuracy": 0.7,
@@ -186,4 +186,13 @@ def test_verdict_says_the_numbers():
         "The loop helps: DRR is right on 70.0 % of 400 questions with 3.00 Reasoner calls each, 15.0 points more "
         "(95 % interval +10.0 to +20.0) than a single pass, and 5.0 points more (95 % interval +1.0 to +9.0) than "
         "voting at as many calls; no voting setting tried reaches that."
+    )
+
+
+def test_verdict_does_not_count_one_rival_twice():
+    rival = {"baseline": "single pass at temperature 0", "calls_to_match": 5.0}
+    said = verdict([comparison("single_pass", 0.01, 0.09, **rival), comparison("voting", 0.01, 0.09, **rival)])
+    assert said.endswith(
+        "5.0 points more (95 % interval +1.0 to +9.0) than a single pass at temperature 0, and no voting at as many calls "
+        "does better than that one; voting needs 5.00 calls for that."
     )
