@@ -15,9 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict, cast
+from typing import Any, NamedTuple, cast
 
 from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # as in `state.py`
 
 from drr_agent.errors import DataError
 from drr_agent.lines import append_line, numbered_lines
@@ -109,14 +110,17 @@ def read_runs(path: Path, *, on_reject: Callable[[Reject], None] | None = None) 
 
 
 def read_journal(path: Path) -> list[JournalEntry]:
-    """The attempts journaled beside the log `path`; a torn last line was never acknowledged and is left out."""
+    """The attempts journaled beside the log `path`; a torn last line was never acknowledged and is left out.
+
+    So is any other line that is not an entry: its attempt is made anew.
+    """
     journal = RunLog(path=path).journal_path
     if not journal.exists():
         return []
     entries = []
     for _, line in numbered_lines(journal):
-        with suppress(ValueError):
-            entries.append(cast("JournalEntry", json.loads(line)))
+        with suppress(ValueError, RecursionError):
+            entries.append(_entry_type().validate_python(_load(line), strict=True))
     return entries
 
 
@@ -132,7 +136,8 @@ def _parse(line: bytes) -> tuple[str | None, dict[str, Any]]:
         return "JSON that is not a run", {}
     schema = record.get("schema")
     if type(schema) is not int or schema != RUN_SCHEMA:
-        return f"a run of schema {schema!r}, not {RUN_SCHEMA}", {}
+        found = repr(schema) if isinstance(schema, str | int | None) else type(schema).__name__
+        return f"a run of schema {found}, not {RUN_SCHEMA}", {}
     try:
         _run_type().validate_python(record, strict=True)
     except ValidationError as error:
@@ -176,6 +181,11 @@ def _bounded(text: str) -> int:
 @cache
 def _run_type() -> TypeAdapter[Run]:
     return TypeAdapter(Run)
+
+
+@cache
+def _entry_type() -> TypeAdapter[JournalEntry]:
+    return TypeAdapter(JournalEntry)
 
 
 def _first_error(error: ValidationError) -> str:

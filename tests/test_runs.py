@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from drr_agent.errors import DataError
 from drr_agent.runs import Reject, RunLog, read_journal, read_runs
+from drr_agent.state import NO_USAGE
 
 
 def read_all(path):
@@ -53,6 +54,78 @@ def test_a_damaged_line_is_named_and_skipped(tmp_path, line, reason):
     assert [run["run_id"] for run in runs] == ["r1", "r3"]
     assert [number for number, _ in rejects] == [2]
     assert reason is None or rejects[0][1] == reason
+
+
+NESTED = json.loads("[" * 500 + "]" * 500)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({name: value}, id=f"{name} {value!r:.12}")
+        for name, values in {
+            "schema": [True, None, 1.0, NESTED],
+            "run_id": [None, 7],
+            "started_at": [7],
+            "question": [7, None],
+            "context": [None],
+            "answer": [7],
+            "score": [float("nan"), float("inf"), "0.5"],
+            "accepted": [1],
+            "stop_reason": ["bored"],
+            "choice": [0.5],
+            "attempts": [{}, NESTED],
+            "usage": [None],
+            "reasoner": [None, 7],
+            "prompts": [["p"]],
+            "origin": [None, "elsewhere"],
+            "target": [4],
+            "draw": ["0", 10**40, True],
+        }.items()
+        for value in values
+    ],
+)
+def test_a_run_that_lies_about_a_field_is_named_and_skipped(tmp_path, changes):
+    assert read_changed(tmp_path, {**make_run("r2"), **changes}) == (["r1", "r3"], [2])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({name: value}, id=f"{name} {value!r:.12}")
+        for name, values in {
+            "rationale": [7, None],
+            "answer": [7, ["a"], {"a": 1}],
+            "truncated": ["yes"],
+            "logprobs": ["abc", [[1]], [float("nan")], [10**400], NESTED],
+            "feedback": [1, None],
+            "usage": [None, [], {"calls": "one"}, {**NO_USAGE, "input_tokens": "many"}],
+            "seconds": ["long"],
+            "turn": ["one", None, 10**30, -(2**63) - 1],
+            "signals": [None, ["a"], {"a": "x"}],
+            "verdict": ["perhaps"],
+        }.items()
+        for value in values
+    ],
+)
+def test_an_attempt_that_lies_about_a_field_is_named_and_skipped(tmp_path, changes):
+    run = make_run("r2", attempts=[make_attempt("5")])
+    run["attempts"].append({**make_attempt("4"), **changes})
+    assert read_changed(tmp_path, run) == (["r1", "r3"], [2])
+
+
+def read_changed(folder, run):
+    """Ids and rejected lines of a log with the run between two whole ones."""
+    path = folder / "runs.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in (make_run("r1"), run, make_run("r3"))))
+    runs, rejects = read_all(path)
+    return [run["run_id"] for run in runs], [line for line, _ in rejects]
+
+
+def test_fields_of_a_later_version_are_kept(tmp_path):
+    path = tmp_path / "runs.jsonl"
+    path.write_text(json.dumps(later := make_run("r1", mood="good")))
+    assert read_all(path) == ([later], [])
 
 
 def test_damage_is_an_error_when_nobody_listens(tmp_path):
@@ -114,6 +187,8 @@ def test_the_journal_is_written_only_when_asked_for(tmp_path):
     log = RunLog(path=tmp_path / "b.jsonl", journal=True)
     log.journal_attempt(entry)
     with log.journal_path.open("ab") as stream:
+        stream.write(b'[1]\n{"run_id": "r1"}\n' + b"[" * 100_000 + b"\n")
+        stream.write(json.dumps({**entry, "attempt": make_attempt(turn="one")}).encode() + b"\n")
         stream.write(b'{"run_id": "r1", "atte')
     assert read_journal(log.path) == [entry]
 

@@ -11,6 +11,7 @@ from drr_agent.cli.app import app
 from drr_agent.cli.console import out, print_json
 from drr_agent.dm.folder import read_manifest
 from drr_agent.dm.manifest import Metrics
+from drr_agent.dm.staging import changing
 from drr_agent.grading import get_grader
 from drr_agent.training.calibrate import calibrate_dm
 from drr_agent.training.config import LoraConfig, TrainConfig
@@ -99,15 +100,16 @@ def calibrate(
     `drr evaluate` with fresh questions before you believe it.
     """
     data, equality = load_dataset(dataset), get_grader(grader)
-    metrics = calibrate_dm(dm, data.labelled("calibration"), seed=seed, progress=not quiet)
-    chosen = calibrate_consensus(
-        dm,
-        data.rows("calibration"),
-        max_turns=max_turns,
-        mean_calls=mean_calls,
-        grader=equality,
-        seed=seed,
-    )
+    with changing(dm) as folder:  # the old calibration goes with its threshold, or neither does
+        metrics = calibrate_dm(folder, data.labelled("calibration"), seed=seed, progress=not quiet)
+        chosen = calibrate_consensus(
+            folder,
+            data.rows("calibration"),
+            max_turns=max_turns,
+            mean_calls=mean_calls,
+            grader=equality,
+            seed=seed,
+        )
     loop = {
         "threshold": chosen.policy.threshold,
         "accuracy_in_sample": chosen.accuracy,

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,10 +119,15 @@ def read_manifest(path: Path | str) -> DMManifest:
 
 def write_manifest(path: Path, manifest: DMManifest) -> None:
     """Write or replace a folder's manifest, whole or not at all."""
-    temporary = path / f".{MANIFEST}.{os.getpid()}"
+    _replace(path / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+
+
+def _replace(file: Path, text: str) -> None:
+    """Write a file, whole or not at all; a full disk leaves nothing beside it."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        temporary.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path / MANIFEST)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -129,12 +135,12 @@ def write_manifest(path: Path, manifest: DMManifest) -> None:
 def read_questions(path: Path) -> frozenset[str]:
     """Keys of the questions that the DM has learned from; empty where its folder does not say."""
     file = path / QUESTIONS
-    return frozenset(file.read_text(encoding="utf-8").split()) if file.is_file() else frozenset()
+    return frozenset(file.read_text(encoding="utf-8", errors="replace").split()) if file.is_file() else frozenset()
 
 
 def add_questions(path: Path, keys: Iterable[str]) -> None:
     """Record questions that a DM has learned from, beside those that are recorded."""
-    (path / QUESTIONS).write_text("\n".join(sorted(read_questions(path) | set(keys))) + "\n", encoding="utf-8")
+    _replace(path / QUESTIONS, "".join(f"{key}\n" for key in sorted(read_questions(path) | set(keys))))
 
 
 def update_manifest(path: Path, **changes: Any) -> DMManifest:
@@ -207,12 +213,19 @@ def _check_weights(path: Path) -> None:
 def _refuse_code(path: Path) -> None:
     """No file that runs when it is loaded, and no configuration that asks for one."""
     found = sorted(file.name for file in path.iterdir() if file.suffix.lower() in _CAN_RUN)
-    found += [file.name for file in sorted(path.glob("*.json")) if b'"auto_map"' in file.read_bytes()]
+    found += [file.name for file in sorted(path.glob("*config.json")) if _asks_for_code(file)]
     if found:
         raise DMError(
             f"expected no code in {str(path)!r}, found pickled files, Python or an auto_map in {found!r}, and loading "
             "such files can run it; save weights as safetensors, of a model that transformers knows itself"
         )
+
+
+def _asks_for_code(config: Path) -> bool:
+    with suppress(ValueError, RecursionError):  # what cannot be read is an error of its own when it is loaded
+        raw = json.loads(config.read_bytes())
+        return isinstance(raw, dict) and "auto_map" in raw
+    return False
 
 
 def _digest(path: Path, manifest: DMManifest) -> str:

@@ -70,7 +70,14 @@ def load_backbone(
         ) from error
     check_length(model, tokenizer, max_length)
     set_padding(model, tokenizer)
+    _forget_code(model, tokenizer)
     return model if lora is None else _with_adapters(model, lora), tokenizer
+
+
+def _forget_code(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> None:
+    """A hub model that transformers came to know itself still names its old code, which no DM folder may."""
+    vars(model.config).pop("auto_map", None)
+    tokenizer.init_kwargs.pop("auto_map", None)
 
 
 def merge_adapters(model: "PreTrainedModel") -> "PreTrainedModel":

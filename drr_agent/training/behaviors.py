@@ -1,6 +1,7 @@
 """A behavior: one logged attempt as training data, with where it came from."""
 
 import hashlib
+from collections.abc import Iterable
 from typing import Literal, TypedDict, cast, get_args
 
 from drr_agent.dm.protocol import ScoreRequest
@@ -57,6 +58,15 @@ def assign_split(key: str, fractions: dict[Split, float]) -> Split:
         if position < 0:
             return split
     return max(fractions, key=lambda split: fractions[split])
+
+
+def merge_behaviors(old: Iterable[Behavior], new: Iterable[Behavior]) -> list[Behavior]:
+    """Old rows and new ones by question, run and turn; a new row replaces its old self, unless it lost its label."""
+    merged = {row["id"]: row for row in old}
+    for row in new:
+        held = merged.get(row["id"])
+        merged[row["id"]] = held if held is not None and row["label"] is None else row
+    return sorted(merged.values(), key=lambda row: (row["question_key"], row["run_id"], row["turn"], row["id"]))
 
 
 def to_request(behavior: Behavior) -> ScoreRequest:

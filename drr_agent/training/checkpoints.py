@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from drr_agent.dm.folder import is_dm, read_manifest
+from drr_agent.dm.folder import MANIFEST, QUESTIONS, is_dm, read_manifest
 from drr_agent.errors import ConfigError
 from drr_agent.training.behaviors import Behavior
 
@@ -41,7 +41,7 @@ class Checkpoints:
         record = self.path / _RECORD
         if record.is_file():
             self._agree(json.loads(record.read_bytes()), resume=resume, found="an unfinished training")
-        elif self.out.is_file() or (self.out.is_dir() and any(self.out.iterdir())):
+        elif self.out.is_file() or (self.out.is_dir() and not all(map(self._is_ours, self.out.iterdir()))):
             raise ConfigError(f"expected a new or empty folder to train in, found other files in {str(self.out)!r}")
         return False
 
@@ -49,8 +49,11 @@ class Checkpoints:
         """Record the settings, before the first checkpoint."""
         self.path.mkdir(parents=True, exist_ok=True)
         temporary = self.path / f".{_RECORD}.{os.getpid()}"
-        temporary.write_text(json.dumps(self.settings, indent=2), encoding="utf-8")
-        temporary.replace(self.path / _RECORD)
+        try:
+            temporary.write_text(json.dumps(self.settings, indent=2), encoding="utf-8")
+            temporary.replace(self.path / _RECORD)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def last(self) -> str | None:
         """The last whole checkpoint, if there is one; a kill in the middle of a save leaves one without its end."""
@@ -60,6 +63,12 @@ class Checkpoints:
     def remove(self) -> None:
         """Delete the checkpoints of a training that is done."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+    def _is_ours(self, found: Path) -> bool:
+        """Whether a training that failed before its first checkpoint, or in writing the manifest, left this behind."""
+        if found == self.path and found.is_dir():
+            return all(file.name.startswith(f".{_RECORD}.") for file in found.iterdir())
+        return found.name.startswith((f".{MANIFEST}.", f".{QUESTIONS}."))
 
     def _agree(self, found_settings: dict[str, Any], *, resume: bool, found: str) -> None:
         if not resume:

@@ -7,6 +7,8 @@ that turns an old dataset into a new one, so a killed write leaves the old one w
 import hashlib
 import json
 import os
+import re
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +17,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from drr_agent.errors import ConfigError, DataError
-from drr_agent.training.behaviors import SPLITS, Behavior, Split, assign_split
-from drr_agent.training.harvest import Drop
-from drr_agent.training.manifest import DATASET_SCHEMA, FileRecord, Manifest, SourceRecord, describe
+from drr_agent.lines import hold
+from drr_agent.training.behaviors import SPLITS, Behavior, Split, assign_split, merge_behaviors
+from drr_agent.training.harvest import Drop, merge_rejects
+from drr_agent.training.manifest import DATASET_SCHEMA, FileRecord, Manifest, SourceRecord, describe, merge_records
 from drr_agent.training.parquet import decode_behaviors, encode_behaviors
 
 MANIFEST = "manifest.json"
@@ -135,12 +138,23 @@ def write_dataset(
 
     Raises:
         ConfigError: fractions that cannot be, or other ones than the dataset at `out` was split by.
-        DataError: no behaviors, a folder that is something else, or a damaged dataset.
+        DataError: no behaviors, a folder that is something else or that another harvest writes, or a damaged dataset.
     """
-    out = Path(out)
+    with hold(Path(out).resolve(), by="another harvest"):  # a merge with rows that change meanwhile would lose some
+        return _write(behaviors, Path(out), fractions=fractions, sources=tuple(sources), drops=drops)
+
+
+def _write(
+    behaviors: Iterable[Behavior],
+    out: Path,
+    *,
+    fractions: Mapping[Split, float] | None,
+    sources: tuple[SourceRecord, ...],
+    drops: Iterable[Drop],
+) -> Dataset:
     old = _existing(out)
     shares = _fractions(fractions, old)
-    merged = _merge([] if old is None else old.all(), behaviors)
+    merged = merge_behaviors([] if old is None else old.all(), behaviors)
     if not merged:
         raise DataError(f"expected behaviors to write to {str(out)!r}, got none; see what was dropped, and why")
     placed: dict[Split, list[Behavior]] = {split: [] for split in SPLITS}
@@ -148,14 +162,13 @@ def write_dataset(
         placed[assign_split(row["question_key"], shares)].append(row)
     contents = {split: encode_behaviors(placed[split]) for split in SPLITS}
     files = {split: FileRecord.of(split, content) for split, content in contents.items()}
-    sources = tuple(sources)
-    records = _merge_records(() if old is None else old.manifest.sources, sources)
+    records = merge_records(() if old is None else old.manifest.sources, sources)
     manifest = describe(placed, files=files, fractions=shares, sources=records)
     _commit(
         out,
         {
             **{files[split].name: contents[split] for split in SPLITS},
-            REJECTS: _rejects(out / REJECTS, sources, drops),
+            REJECTS: merge_rejects(out / REJECTS, sources, drops),
             MANIFEST: manifest.model_dump_json(indent=2).encode() + b"\n",
         },
         stale=() if old is None else tuple(record.name for record in old.manifest.files.values()),
@@ -203,32 +216,9 @@ def _fractions(fractions: Mapping[Split, float] | None, old: Dataset | None) -> 
     return shares
 
 
-def _merge(old: Iterable[Behavior], new: Iterable[Behavior]) -> list[Behavior]:
-    merged = {row["id"]: row for row in old}
-    for row in new:
-        held = merged.get(row["id"])
-        merged[row["id"]] = held if held is not None and row["label"] is None else row
-    return sorted(merged.values(), key=lambda row: (row["question_key"], row["run_id"], row["turn"], row["id"]))
-
-
-def _merge_records(old: Iterable[SourceRecord], new: Iterable[SourceRecord]) -> tuple[SourceRecord, ...]:
-    """One record a harvest: the same path, read the same way again, replaces the one before."""
-    records = {record.key: record for record in (*old, *new)}
-    return tuple(sorted(records.values(), key=lambda record: (record.path, record.key)))
-
-
-def _rejects(file: Path, sources: Iterable[SourceRecord], drops: Iterable[Drop]) -> bytes:
-    """Every drop a line, with the key of the source record that counts it; older ones of the same records go."""
-    keys = {record.path: record.key for record in sources}
-    held = [json.loads(line) for line in file.read_bytes().splitlines()] if file.is_file() else []
-    rows = [row for row in held if row["harvest"] not in keys.values()]
-    rows += [{"harvest": keys.get(drop.source, ""), **drop._asdict()} for drop in drops]
-    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
-
-
 def _commit(out: Path, files: Mapping[str, bytes], *, stale: Iterable[str]) -> None:
-    """Write the files, the manifest last; a new folder appears whole."""
-    out.parent.mkdir(parents=True, exist_ok=True)
+    """Write the files, the manifest last; a new folder appears whole. The caller holds the folder."""
+    _clear(out)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
         staged = Path(temporary) / "dataset"
         staged.mkdir()
@@ -243,3 +233,11 @@ def _commit(out: Path, files: Mapping[str, bytes], *, stale: Iterable[str]) -> N
             staged.replace(out)
     for name in set(stale) - files.keys():
         (out / name).unlink(missing_ok=True)
+
+
+def _clear(out: Path) -> None:
+    """Remove what killed commits left beside the folder."""
+    name = re.compile(rf"\.{re.escape(out.name)}-[a-z0-9_]{{8}}")
+    for folder in out.parent.iterdir():
+        if name.fullmatch(folder.name) and {file.name for file in folder.iterdir()} <= {"dataset"}:
+            shutil.rmtree(folder, ignore_errors=True)

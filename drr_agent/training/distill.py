@@ -5,10 +5,13 @@ that was cut off in its middle goes on from its journal, and a run that failed i
 """
 
 import asyncio
+import hashlib
+import re
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, is_dataclass
 from functools import wraps
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -16,26 +19,41 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.runnables import Runnable
 
 from drr_agent.budget import Budget
-from drr_agent.errors import ConfigError
+from drr_agent.errors import ConfigError, http_status
 from drr_agent.evaluation.samples import check_samples
-from drr_agent.feedback import Feedback, get_feedback
+from drr_agent.feedback import Feedback, Fresh, get_feedback
 from drr_agent.grading import Grader, get_grader
-from drr_agent.graphs.drr import create_drr_graph, transient_failures
+from drr_agent.graphs.drr import create_drr_graph, is_transient, transient_failures
 from drr_agent.parsing import Parser, Reply, get_parser
-from drr_agent.policy import ThresholdPolicy
 from drr_agent.prompts import Prompts
 from drr_agent.reasoners.resolve import describe_reasoner
 from drr_agent.runs import Reject, RunLog
 from drr_agent.state import Sample, Usage
 from drr_agent.training.crew import Crew
 from drr_agent.training.ledger import Setup, clear_journal, hold_log, read_ledger
-from drr_agent.training.oracle import Oracle
+from drr_agent.training.oracle import Oracle, OraclePolicy
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _LONGEST_WAIT = 60.0
 """Seconds between two tries at most."""
+_SAMPLING = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "max_tokens",
+    "max_new_tokens",
+    "max_completion_tokens",
+    "stop",
+    "stop_sequences",
+    "presence_penalty",
+    "frequency_penalty",
+    "reasoning_effort",
+)
+"""Settings of chat models, of whatever provider, that make other draws of them."""
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +127,8 @@ async def adistill(
     `feedback` until its answer is right or its turns are spent.
 
     Killed or interrupted, it is started again with the same arguments, and pays again for no attempt that was logged or
-    journaled. One log takes one distillation at a time; several Reasoners or settings may use it one after the other.
+    journaled. One log takes one distillation at a time; several Reasoners or settings may use it one after the other:
+    another temperature, token limit or parser makes other runs.
 
     Args:
         reasoner: any chat model; for draws that differ it must sample.
@@ -138,19 +157,20 @@ async def adistill(
     prompts = Prompts() if prompts is None else prompts
     setting = f"{_describe(get_feedback(feedback))} {turns}"
     oracle = Oracle(samples, grader=get_grader(grader), setting=setting) if turns > 1 else None
-    setup = Setup(describe_reasoner(reasoner), prompts.digest, None if oracle is None else oracle.digest)
+    asked = _asked(reasoner, get_parser(parser))
+    setup = Setup(describe_reasoner(reasoner), prompts.digest, None if oracle is None else oracle.digest, asked)
     run_log = RunLog(path=Path(log), journal=turns > 1, required=True)
     graph = create_drr_graph(
         reasoner,
         oracle,
-        policy=ThresholdPolicy(threshold=1.0),
+        policy=OraclePolicy(asked=asked),
         max_turns=turns,
         budget=Budget(max_calls=None, max_tokens=None, max_seconds=None),
         feedback=feedback,
         parser=RetryingParser(parser=get_parser(parser), retries=retries),
         prompts=prompts,
         run_log=run_log,
-        reasoner_failures=_failures(),
+        reasoner_failures=_costs_its_run,
         name="distill",
     )
     crew = Crew(graph=graph, setup=setup, max_failures=max_failures)
@@ -189,21 +209,29 @@ def _blocking(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
 distill = _blocking(adistill)
 
 
-def _failures() -> tuple[type[Exception], ...]:
-    """Errors that cost their own run alone: what waiting may mend, and a sample that a provider refuses."""
-    import openai  # a core dependency, but slow to import
-
-    return (*transient_failures(), openai.BadRequestError)
+def _costs_its_run(error: Exception) -> bool:
+    """Whether an error costs its own run alone: what waiting may mend, and a sample that a provider refuses."""
+    return is_transient(error) or http_status(error) == HTTPStatus.BAD_REQUEST
 
 
-def _describe(feedback: Feedback) -> str:
+def _describe(part: Feedback | Parser) -> str:
     """The same text in every process: what has no value of its own is told by its type."""
-    return repr(feedback) if is_dataclass(feedback) else type(feedback).__qualname__
+    return _ADDRESS.sub("", repr(part)) if is_dataclass(part) else type(part).__qualname__
+
+
+def _asked(reasoner: BaseChatModel, parser: Parser) -> str:
+    """Eight hex digits over how replies are sampled and read; none where nothing is set."""
+    fields = type(reasoner).model_fields
+    given = {name: getattr(reasoner, name) for name in _SAMPLING if name in reasoner.model_fields_set}
+    settings = [f"{name}={value!r}" for name, value in given.items() if value != fields[name].default]
+    settings += [] if parser == get_parser("answer") else [_describe(parser)]
+    return hashlib.sha256("\n".join(settings).encode()).hexdigest()[:8] if settings else ""
 
 
 def _turns(feedback: str | Feedback, max_turns: int | None) -> int:
-    turns = (1 if feedback == "fresh" else 4) if max_turns is None else max_turns
-    if feedback != "fresh" and turns == 1:
+    fresh = isinstance(get_feedback(feedback), Fresh)
+    turns = (1 if fresh else 4) if max_turns is None else max_turns
+    if not fresh and turns == 1:
         raise ConfigError("`max_turns` must be at least 2 for feedback after a wrong answer, got 1")
     _require_whole(1, max_turns=turns)
     return turns

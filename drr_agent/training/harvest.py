@@ -5,11 +5,13 @@ write_dataset(result.behaviors, Path("data"), sources=result.sources, drops=resu
 """
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
@@ -106,6 +108,25 @@ def harvest(
             )
         )
     return HarvestResult(behaviors=list(behaviors.values()), drops=drops, sources=records)
+
+
+def merge_rejects(file: Path, sources: Iterable[SourceRecord], drops: Iterable[Drop]) -> bytes:
+    """Every drop a line, with the key of the source record that counts it; older ones of the same records go.
+
+    So do damaged lines of `file`: they tell of drops, and no drop is worth a harvest.
+    """
+    keys = {record.path: record.key for record in sources}
+    rows = [row for row in _held_rejects(file) if row["harvest"] not in keys.values()]
+    rows += [{"harvest": keys.get(drop.source, ""), **drop._asdict()} for drop in drops]
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def _held_rejects(file: Path) -> Iterator[dict[str, Any]]:
+    for line in file.read_bytes().splitlines() if file.is_file() else ():
+        with suppress(ValueError, RecursionError):
+            row = json.loads(line)
+            if isinstance(row, dict) and "harvest" in row:
+                yield row
 
 
 def _take(source: Source, behaviors: dict[str, Behavior], drops: list[Drop], *, progress: bool) -> _Tally:

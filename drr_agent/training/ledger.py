@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from filelock import FileLock, Timeout
-
 from drr_agent.errors import ConfigError, DataError
+from drr_agent.lines import hold
 from drr_agent.runs import JournalEntry, Reject, RunLog, read_journal, read_runs
 from drr_agent.state import Attempt, Run, Sample
+from drr_agent.training.oracle import OraclePolicy
 
 
 class Setup(NamedTuple):
@@ -22,6 +22,18 @@ class Setup(NamedTuple):
     """Digest of the wording."""
     dm: str | None
     """Digest of the oracle, which covers grader, feedback and turns; `None` for single draws."""
+    asked: str = ""
+    """Digest of the Reasoner's sampling settings and of the parser; empty where all are what they are by default."""
+
+    @classmethod
+    def of(cls, run: Run) -> "Setup":
+        """What made a logged run."""
+        return cls(run["reasoner"], run["prompts"], run["dm"], OraclePolicy.asked_in(run["policy"]))
+
+    def made(self, entry: JournalEntry) -> bool:
+        """Whether an attempt in the journal is of this distillation."""
+        held = entry["assignment"].get("setup", [])
+        return held == list(self) or (held == list(self[:3]) and not self.asked)
 
 
 class Job(NamedTuple):
@@ -68,7 +80,7 @@ def read_ledger(log: Path, samples: Sequence[Sample], setup: Setup) -> Ledger:
         logged.add(run["run_id"])
         if run["origin"] == "distilled" and run["sample_id"] in known and run["draw"] is not None:
             _check_sample(log, run, known[run["sample_id"]])
-            if Setup(run["reasoner"], run["prompts"], run["dm"]) == setup:
+            if Setup.of(run) == setup:
                 places = ledger.failed if run["stop_reason"] == "error" else ledger.done
                 places.add((run["sample_id"], run["draw"]))
     ledger.prior = _open_runs((entry for entry in read_journal(log) if entry["run_id"] not in logged), setup)
@@ -77,7 +89,7 @@ def read_ledger(log: Path, samples: Sequence[Sample], setup: Setup) -> Ledger:
 
 def clear_journal(log: Path, setup: Setup) -> None:
     """Remove the journal of a distillation that is complete, unless another one's runs are in it."""
-    if all(entry["assignment"].get("setup") == list(setup) for entry in read_journal(log)):
+    if all(setup.made(entry) for entry in read_journal(log)):
         RunLog(path=log).journal_path.unlink(missing_ok=True)
 
 
@@ -91,19 +103,8 @@ def hold_log(log: Path) -> Iterator[None]:
     """
     if log.suffix == ".gz":
         raise ConfigError(f"`log` must be a plain file to append to, got {str(log)!r}; name one without .gz")
-    log.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(log.with_name(log.name + ".lock"), timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise DataError(
-            f"expected a log that nobody writes, but another distillation holds {str(log)!r}; "
-            "wait for it, or name another log"
-        ) from error
-    try:
+    with hold(log, by="another distillation"):
         yield
-    finally:
-        lock.release()
 
 
 def _check_sample(log: Path, run: Run, sample: Sample) -> None:
@@ -123,7 +124,7 @@ def _open_runs(entries: Iterator[JournalEntry], setup: Setup) -> dict[tuple[str,
     turns: defaultdict[tuple[str, int], dict[int, Attempt]] = defaultdict(dict)
     for entry in entries:
         assignment = entry["assignment"]
-        if assignment.get("setup") == list(setup):
+        if setup.made(entry) and "sample_id" in assignment and "draw" in assignment:
             place = assignment["sample_id"], assignment["draw"]
             turns[place][entry["attempt"]["turn"]] = entry["attempt"]
     return {place: [by_turn[turn] for turn in sorted(by_turn)] for place, by_turn in turns.items()}

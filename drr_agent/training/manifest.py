@@ -129,6 +129,12 @@ def describe(
     )
 
 
+def merge_records(old: Iterable[SourceRecord], new: Iterable[SourceRecord]) -> tuple[SourceRecord, ...]:
+    """One record a harvest: the same path, read the same way again, replaces the one before."""
+    records = {record.key: record for record in (*old, *new)}
+    return tuple(sorted(records.values(), key=lambda record: (record.path, record.key)))
+
+
 def _digest(rows: Mapping[Split, Sequence[Behavior]]) -> str:
     lines = (json.dumps([row["id"], row["label"], split]) for split in SPLITS for row in rows[split])
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]

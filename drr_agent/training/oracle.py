@@ -1,11 +1,14 @@
 """The target in the DM's place: while distilling, as in the paper, right and wrong are known."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from drr_agent.dm.protocol import Score, ScoreRequest
 from drr_agent.errors import DataError
 from drr_agent.grading import Grader
+from drr_agent.policy import ThresholdPolicy
 from drr_agent.state import Sample
 
 
@@ -44,3 +47,25 @@ class Oracle:
 
     def _is_right(self, request: ScoreRequest) -> bool:
         return self._grader.grade(request.answer, self._targets[request.question]["target"]) == "correct"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OraclePolicy(ThresholdPolicy):
+    """Accepts what the oracle calls right. Its text, which the log keeps of a policy, tells how the run was asked for.
+
+    By default that is left out, and the text is that of a plain `ThresholdPolicy`.
+    """
+
+    threshold: float = 1.0
+    asked: str = ""
+    """Hex digits."""
+
+    def __repr__(self) -> str:
+        plain = repr(ThresholdPolicy(threshold=self.threshold, abstain_below=self.abstain_below))
+        return plain if not self.asked else f"{plain[:-1]}, asked={self.asked!r})"
+
+    @staticmethod
+    def asked_in(text: str) -> str:
+        """The `asked` of a policy by its text."""
+        match = re.search(r"asked='([0-9a-f]+)'\)$", text)
+        return "" if match is None else match[1]

@@ -170,6 +170,7 @@ TEXT = {"template_digest": "another", "max_length": 32, "backbone": "tiny"}
         pytest.param(lambda p: (p / "config.json").unlink(), "config.json", id="no-config"),
         pytest.param(lambda p: (p / "weights.PT").touch(), "weights.PT", id="pickled-in-capitals"),
         pytest.param(lambda p: (p / "evil.py").touch(), "evil.py", id="code"),
+        pytest.param(lambda p: (p / "config.json").write_text("7"), "labels.*got None", id="config-no-record"),
         pytest.param(lambda p: edit_config(p, auto_map={"AutoModel": "evil.M"}), "auto_map in", id="asks-for-code"),
         pytest.param(lambda p: edit_manifest(p, consensus={"surprise": 1.0}), "surprise", id="unknown-consensus"),
         pytest.param(lambda p: edit_manifest(p, consensus={"score": 1e308}), "consensus", id="wild-consensus"),
@@ -226,3 +227,20 @@ def test_a_dm_knows_the_questions_it_learned_from(tmp_path):
     dm = load_dm(tmp_path)
     assert dm.seen == {"a" * 16, "b" * 16}
     assert dm.digest == digest, "what it has seen changes no score"
+
+
+def test_a_full_disk_leaves_no_trace(tmp_path, monkeypatch):
+    def full(self, text, **kwargs):
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_text", full)
+    with pytest.raises(OSError, match="No space"):
+        save(tmp_path, "signals")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_token_that_is_called_auto_map_is_no_code(tmp_path):
+    save(tmp_path)
+    (tmp_path / "added.json").write_text('{"auto_map": 7}')
+    load_dm(tmp_path, device="cpu")

@@ -50,6 +50,7 @@ def test_what_is_reported_is_stored_beside_what_was(path):
     assert manifest.calibrated_on == "live"
     assert metrics["rows"] == len(rows)
     assert manifest.consensus is None, "it was fitted to other scores"
+    assert load_dm(path).seen > {row["question_key"] for row in rows}
 
 
 def test_scores_change_and_ranks_do_not(path):

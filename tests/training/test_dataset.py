@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow.parquet as pq
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drr_agent.errors import ConfigError, DataError
+from drr_agent.lines import hold
 from drr_agent.questions import question_key
 from drr_agent.training.behaviors import SPLITS, Behavior, assign_split
 from drr_agent.training.dataset import DEFAULT_FRACTIONS, load_dataset, require_both_classes, write_dataset
@@ -150,6 +152,49 @@ def test_rejects_follow_the_newest_harvest_of_a_file(tmp_path):
     [source] = dataset.manifest.sources
     assert source.dropped == {"no question": 1, "duplicate": 1}
     assert {reject["harvest"] for reject in rejects} == {source.key}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b'{"harvest": "x", "pla', b"\xff", b"[1]", b"{}", b"[" * 99_999],
+    ids=["torn", "bytes", "list", "{}", "deep"],
+)
+def test_a_damaged_reject_is_dropped_and_the_others_stay(tmp_path, line):
+    harvested(tmp_path, '{"question": "q", "answer": "1"}', '{"question": null}')
+    rejects = tmp_path / "data" / "rejects.jsonl"
+    held = rejects.read_bytes()
+    rejects.write_bytes(line + b"\n" + held)
+    write_dataset([behavior(1)], tmp_path / "data")
+    assert rejects.read_bytes() == held
+
+
+def test_what_killed_commits_left_is_removed_and_nothing_else(folder):
+    (folder.parent / ".data-k3_9xq0a" / "dataset").mkdir(parents=True)
+    for other in (".data-k3_9xq0b/thesis", ".data-backup", ".other-k3_9xq0a/dataset"):
+        (folder.parent / other).mkdir(parents=True)
+    write_dataset([behavior(1)], folder)
+    left = {path.name for path in folder.parent.iterdir()}
+    assert left - {"data.lock"} == {"data", ".data-k3_9xq0b", ".data-backup", ".other-k3_9xq0a"}
+
+
+def test_one_folder_takes_one_harvest_at_a_time(folder):
+    with hold(folder, by="the test"), pytest.raises(DataError, match="but another harvest holds it; wait for it"):
+        write_dataset([behavior(1)], folder)
+    assert write_dataset([behavior(1)], folder).added == 1
+
+
+def test_harvests_side_by_side_lose_no_row(folder):
+    def add(number):
+        while True:
+            try:
+                return write_dataset([behavior(number)], folder).added
+            except DataError as error:
+                if "another harvest" not in str(error):
+                    raise
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(add, range(12))) == [1] * 12
+    assert len(load_dataset(folder).all()) == 12
 
 
 def test_a_source_record_that_does_not_add_up_is_refused(tmp_path):

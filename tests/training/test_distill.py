@@ -21,12 +21,13 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import Field
 
 from drr_agent.errors import ConfigError, DataError, ReasonerError
+from drr_agent.policy import ThresholdPolicy
 from drr_agent.prompts import Prompts
 from drr_agent.runs import RunLog, read_journal, read_runs
 from drr_agent.training.distill import adistill, distill
 from drr_agent.training.harvest import harvest
 from drr_agent.training.ledger import hold_log
-from drr_agent.training.oracle import Oracle
+from drr_agent.training.oracle import Oracle, OraclePolicy
 
 SAMPLES = [{"id": f"s{n}", "question": f"What is {n} + {n}?", "target": str(2 * n)} for n in range(1, 5)]
 
@@ -114,6 +115,8 @@ def test_more_attempts_ask_only_for_the_further_ones(log):
         pytest.param({"prompts": Prompts(instruction="Answer: X")}, id="prompts"),
         pytest.param({"feedback": "history", "max_turns": 2}, id="feedback"),
         pytest.param({"max_turns": 2}, id="turns"),
+        pytest.param({"parser": "number"}, id="parser"),
+        pytest.param({"parser": "number", "max_turns": 2}, id="parser-and-turns"),
     ],
 )
 def test_runs_of_another_setup_do_not_count(log, other):
@@ -121,6 +124,27 @@ def test_runs_of_another_setup_do_not_count(log, other):
     assert run_distill(CountingModel(), log, **other).found == 0
     assert run_distill(CountingModel(), log).found == 8
     assert run_distill(CountingModel(), log, **other).found == 8
+
+
+class SamplingModel(CountingModel):
+    temperature: float | None = None
+    max_tokens: int | None = None
+
+
+@pytest.mark.parametrize("turns", [1, 2])
+@pytest.mark.parametrize("settings", [{"temperature": 0.0}, {"temperature": 1.5}, {"max_tokens": 64}], ids=str)
+def test_runs_of_other_sampling_do_not_count(log, settings, turns):
+    run_distill(SamplingModel(), log, max_turns=turns)
+    assert run_distill(SamplingModel(temperature=None), log, max_turns=turns).found == 8, "the default, said aloud"
+    assert run_distill(SamplingModel(**settings), log, max_turns=turns).found == 0
+    assert run_distill(SamplingModel(temperature=0.7), log, max_turns=turns).found == 0
+    assert run_distill(SamplingModel(**settings), log, max_turns=turns).found == 8
+
+
+def test_the_policy_of_a_run_tells_how_it_was_asked_for():
+    texts = [repr(OraclePolicy(asked=asked)) for asked in ("", "0a1b2c3d")]
+    assert texts[0] == repr(ThresholdPolicy(threshold=1.0)), "as runs were logged before there was more to tell"
+    assert [OraclePolicy.asked_in(text) for text in texts] == ["", "0a1b2c3d"]
 
 
 def test_failed_runs_are_counted_and_made_anew(log):

@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -183,6 +184,36 @@ def test_other_files_are_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(ConfigError, match="other files"):
         train_dm(TRAIN, VALIDATION, config=TrainConfig(inputs="signals"), out=tmp_path)
+
+
+def test_what_a_failed_training_left_is_no_other_file(tmp_path):
+    (tmp_path / ".drr.json.7").touch()
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / ".training.json.7").touch()
+    config = TrainConfig(inputs="signals", progress=False)
+    rows = [make_behaviors(30, seed=seed, signal=1.0) for seed in (1, 2)]
+    out = train_dm(*rows, config=config, out=tmp_path)
+    assert load_dm(out).seen == {row["question_key"] for part in rows for row in part}
+
+
+def test_checkpoints_of_others_are_left_alone(tmp_path):
+    (tmp_path / "checkpoints" / "checkpoint-1").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="other files"):
+        train_dm(TRAIN, VALIDATION, config=TrainConfig(inputs="signals"), out=tmp_path)
+
+
+def test_a_backbone_that_names_code_is_never_asked_for_it(tmp_path, backbones):
+    folder = shutil.copytree(backbones["decoder"], tmp_path / "backbone")
+    (folder / "evil.py").write_text("raise SystemExit('it ran')")
+    for name, kind in (
+        ("config.json", "AutoModelForSequenceClassification"),
+        ("tokenizer_config.json", "AutoTokenizer"),
+    ):
+        raw = json.loads((folder / name).read_text())
+        code = ["evil.T", None] if kind == "AutoTokenizer" else "evil.M"
+        (folder / name).write_text(json.dumps({**raw, "auto_map": {kind: code}}))
+    out = train_dm(TRAIN, VALIDATION, config=make_config(str(folder), max_steps=2, evaluations=2), out=tmp_path / "dm")
+    load_dm(out, device="cpu")
 
 
 @pytest.mark.parametrize(
