@@ -12,6 +12,7 @@ from drr_agent.policy import (
     BestScorePolicy,
     ConsensusPolicy,
     ConsensusWeights,
+    Decision,
     MajorityPolicy,
     Policy,
     Support,
@@ -139,6 +140,34 @@ def test_a_lone_attempt_keeps_its_score(score):
 def test_play(policy, max_turns, turns, choice):
     played = play(policy, attempts(("4", 0.2), ("5", 0.9), ("6", 0.5)), max_turns=max_turns)
     assert (played.turns, played.decision.choice) == (turns, choice)
+
+
+class Stops:
+    """Says `stop` at the second attempt."""
+
+    abstain_below = 0.0
+
+    def decide(self, attempts):
+        return Decision("stop" if len(attempts) == 2 else "continue", 0, 0.5)
+
+
+def test_play_ends_where_a_policy_stops():
+    assert play(Stops(), attempts(("4", 0.2), ("5", 0.9), ("6", 0.5)), max_turns=8).turns == 2
+
+
+def test_an_accepted_answer_is_never_withheld():
+    policy = ThresholdPolicy(threshold=0.3, abstain_below=0.8)
+    assert settle(policy, policy.decide(attempts(("4", 0.4)))).choice == 0
+
+
+def test_the_confidence_of_a_majority_is_inclusive():
+    policy = MajorityPolicy(confidence=beta_lead(2, 0))
+    assert policy.decide(attempts(("4", None), ("4", None))).outcome == "accept"
+
+
+def test_the_confidence_of_a_majority_is_a_probability():
+    with pytest.raises(ConfigError, match=r"`confidence` must be in \[0, 1\], got 2"):
+        MajorityPolicy(confidence=2)
 
 
 def test_play_needs_attempts():
