@@ -19,6 +19,7 @@ _BLANKS = re.compile(r"\s+")
 _SPACES = re.compile(r" ?([-+*/=^()]) ?")
 """Over blanks that were made one: where many may stand, each of them would start a search of the rest."""
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
+_PERCENT = re.compile(rf"({_NUMBER})%")
 _TERM = rf"\(*-?\$?{_NUMBER}%?\)*"
 _CALCULATION = re.compile(
     # not the tail of something longer, such as `x+2+3=7`, nor with a result that goes on, such as `12-5=7+3=10`
@@ -61,10 +62,7 @@ def _adds_up(left: str, right: str) -> bool | None:
 
 def _evaluate(expression: str) -> Fraction | None:
     try:
-        tree = ast.parse(
-            re.sub(rf"({_NUMBER})%", r"(\1/100)", expression).replace("$", "").replace(",", ""), mode="eval"
-        )
-        return _value(tree.body)
+        return _value(ast.parse(_plain(_PERCENT.sub(r"(\1/100)", expression)), mode="eval").body)
     except (SyntaxError, ZeroDivisionError):
         return None
 

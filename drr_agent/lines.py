@@ -1,4 +1,4 @@
-"""Files of lines, plain or gzipped: read one at a time with their numbers, appended one at a time for good."""
+"""Files of lines, plain or gzipped, read and appended one at a time; and files that are held, or replaced whole."""
 
 import gzip
 import json
@@ -63,6 +63,16 @@ def append_line(path: Path, record: object) -> None:
         with _WRITING:
             _write_all(stream, line if _ends_whole(stream) else b"\n" + line)
         os.fsync(stream.fileno())
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write or replace a file in one step: no reader sees half, and a full disk leaves nothing beside it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -8,14 +8,17 @@ import os
 import sys
 from typing import NoReturn
 
-from drr_agent.errors import DRRError, http_status, redact
+from drr_agent.errors import DRRError, redact
 
 __all__ = ["main"]
 
 _INTERRUPTED = 130
 
-_CLIENTS = ("openai", "anthropic", "httpx", "httpx2")
-"""Packages whose every error is about a call or its settings; known by name, for importing them takes long."""
+_REFUSALS = (
+    *(("openai", "OpenAIError"), ("anthropic", "AnthropicError")),
+    *(("httpx", "HTTPError"), ("httpx", "InvalidURL"), ("httpx2", "HTTPError"), ("httpx2", "InvalidURL")),
+)
+"""Errors of providers' clients, by module. None is imported here, which takes long; what is not loaded raises none."""
 
 
 def main() -> None:
@@ -27,9 +30,7 @@ def main() -> None:
 
     try:
         app()
-    except Exception as error:  # the predicate says which are expected; a mistake of ours keeps its traceback
-        if not _is_expected(error):
-            raise
+    except _expected() as error:
         errors.print("error:", style="bold red", end=" ")
         errors.print(redact(f"{type(error).__name__}: {error}"), highlight=False, soft_wrap=True)
         sys.exit(2)
@@ -51,8 +52,7 @@ def _leave_interrupted() -> NoReturn:
     os._exit(_INTERRUPTED)
 
 
-def _is_expected(error: Exception) -> bool:
-    """Ours, the system's (a full disk, a folder in a file's place), or a provider's refusal."""
-    package = type(error).__module__.partition(".")[0]
-    provider = package in _CLIENTS or http_status(error) is not None
-    return provider or isinstance(error, DRRError | OSError)
+def _expected() -> tuple[type[Exception], ...]:
+    """Ours, the system's (a full disk, a folder in a file's place), and a provider's; asked once an error is there."""
+    refusals = (getattr(sys.modules[module], name) for module, name in _REFUSALS if module in sys.modules)
+    return (DRRError, OSError, *refusals)

@@ -6,7 +6,6 @@ safetensors, and a folder with pickled files or code of its own is refused, sinc
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ from drr_agent.dm.models import SignalDM, TransformersDM
 from drr_agent.dm.quiet import quiet_loading
 from drr_agent.encoding import TEMPLATE_DIGEST
 from drr_agent.errors import DMError
+from drr_agent.lines import write_whole
 
 if TYPE_CHECKING:
     from drr_agent.dm.classifier import TextClassifier
@@ -119,17 +119,7 @@ def read_manifest(path: Path | str) -> DMManifest:
 
 def write_manifest(path: Path, manifest: DMManifest) -> None:
     """Write or replace a folder's manifest, whole or not at all."""
-    _replace(path / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
-
-
-def _replace(file: Path, text: str) -> None:
-    """Write a file, whole or not at all; a full disk leaves nothing beside it."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
 
 
 def read_questions(path: Path) -> frozenset[str]:
@@ -140,7 +130,7 @@ def read_questions(path: Path) -> frozenset[str]:
 
 def add_questions(path: Path, keys: Iterable[str]) -> None:
     """Record questions that a DM has learned from, beside those that are recorded."""
-    _replace(path / QUESTIONS, "".join(f"{key}\n" for key in sorted(read_questions(path) | set(keys))))
+    write_whole(path / QUESTIONS, "".join(f"{key}\n" for key in sorted(read_questions(path) | set(keys))))
 
 
 def update_manifest(path: Path, **changes: Any) -> DMManifest:

@@ -3,7 +3,6 @@
 `report.json` holds all that `report.html` shows, so a page can be made again from it, and two reports can be compared.
 """
 
-import os
 from itertools import chain, product
 from pathlib import Path
 from string import ascii_uppercase
@@ -12,6 +11,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from drr_agent.errors import DataError
+from drr_agent.lines import write_whole
 from drr_agent.state import StopReason, Verdict
 
 REPORT_FORMAT: Final = 1
@@ -231,8 +231,10 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
     from drr_agent.evaluation.page import render_page
 
     folder.mkdir(parents=True, exist_ok=True)
-    data = _replace(folder / "report.json", report.model_dump_json(indent=2) + "\n")
-    return data, _replace(folder / "report.html", render_page(report))
+    data, page = folder / "report.json", folder / "report.html"
+    write_whole(data, report.model_dump_json(indent=2) + "\n")
+    write_whole(page, render_page(report))
+    return data, page
 
 
 def read_report(path: Path) -> Report:
@@ -251,14 +253,3 @@ def read_report(path: Path) -> Report:
         raise DataError(
             f"expected a report of format {REPORT_FORMAT} in {path}, got {place}: {first['msg']}; evaluate again"
         ) from error
-
-
-def _replace(path: Path, text: str) -> Path:
-    """Write through a temporary file beside it, so that no reader sees half."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from drr_agent.dm.folder import MANIFEST, QUESTIONS, is_dm, read_manifest
 from drr_agent.errors import ConfigError
+from drr_agent.lines import write_whole
 from drr_agent.training.behaviors import Behavior
 
 _RECORD = "training.json"
@@ -48,12 +48,7 @@ class Checkpoints:
     def begin(self) -> None:
         """Record the settings, before the first checkpoint."""
         self.path.mkdir(parents=True, exist_ok=True)
-        temporary = self.path / f".{_RECORD}.{os.getpid()}"
-        try:
-            temporary.write_text(json.dumps(self.settings, indent=2), encoding="utf-8")
-            temporary.replace(self.path / _RECORD)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(self.path / _RECORD, json.dumps(self.settings, indent=2))
 
     def last(self) -> str | None:
         """The last whole checkpoint, if there is one; a kill in the middle of a save leaves one without its end."""

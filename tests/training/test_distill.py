@@ -21,6 +21,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import Field
 
 from drr_agent.errors import ConfigError, DataError, ReasonerError
+from drr_agent.feedback import Fresh
 from drr_agent.policy import ThresholdPolicy
 from drr_agent.prompts import Prompts
 from drr_agent.runs import RunLog, read_journal, read_runs
@@ -92,6 +93,20 @@ def test_with_feedback_a_run_ends_with_its_turns(log):
     run_distill(CountingModel(), log, feedback="contrast", max_turns=2, attempts=1)
     assert {run["stop_reason"] for run in logged(log)} == {"max_turns"}
     assert {len(run["attempts"]) for run in logged(log)} == {2}
+
+
+def test_the_strategy_itself_is_as_good_as_its_name(log):
+    run_distill(CountingModel(), log, feedback=Fresh(), attempts=1)
+    assert {(len(run["attempts"]), run["dm"]) for run in logged(log)} == {(1, None)}
+
+
+@pytest.mark.parametrize("status", [400, 429, 529])
+def test_a_refusal_of_any_vendor_costs_its_own_run_alone(log, status):
+    class VendorError(Exception):
+        status_code = status
+
+    result = run_distill(ScriptedChatModel(replies=[VendorError("no")] * 4), log, attempts=1, retries=0)
+    assert (result.failed, result.made) == (4, 0)
 
 
 def test_a_finished_log_asks_nothing(log):
