@@ -18,7 +18,8 @@ from drr_agent.dm.folder import is_dm, load_dm
 from drr_agent.evaluation.metrics import auroc, within_question_auroc
 from drr_agent.training.behaviors import Behavior, Split, to_request
 from drr_agent.training.config import TrainConfig
-from drr_agent.training.dataset import Dataset, write_dataset
+from drr_agent.training.dataset import Dataset
+from drr_agent.training.dataset_writer import write_dataset
 from drr_agent.training.harvest import harvest
 from drr_agent.training.train import train_dm
 

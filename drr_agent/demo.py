@@ -26,9 +26,9 @@ from drr_agent.reasoners.word_problems import generate
 from drr_agent.training.behaviors import Split
 from drr_agent.training.calibrate import calibrate_dm
 from drr_agent.training.config import TrainConfig
-from drr_agent.training.dataset import Dataset, load_dataset, write_dataset
+from drr_agent.training.dataset import Dataset
 from drr_agent.training.distill import distill
-from drr_agent.training.harvest import harvest
+from drr_agent.training.harvest import harvest_dataset
 from drr_agent.training.threshold import calibrate_consensus
 from drr_agent.training.train import train_on
 
@@ -106,10 +106,8 @@ def _collect(out: Path, config: DemoConfig, say: Callable[[str], None]) -> Datas
     samples = generate(config.questions, seed=config.seed)
     reasoner = create_reasoner("pocket", logprobs=True)
     distill(reasoner, samples, log=log, attempts=config.attempts, concurrency=256, progress=config.progress)
-    result = harvest([log], progress=config.progress)
     folder = out / "dataset"
-    write_dataset(result.behaviors, folder, fractions=_FRACTIONS, sources=result.sources, drops=result.drops)
-    dataset = load_dataset(folder)
+    dataset, _ = harvest_dataset([log], folder, fractions=_FRACTIONS, progress=config.progress)
     counts = ", ".join(f"{name} {split.rows}" for name, split in dataset.manifest.splits.items() if split.rows)
     say(f"harvest: {dataset.manifest.count} behaviors ({counts}) → {folder}")
     return dataset

@@ -10,13 +10,8 @@ DRRError
 Every message says what was expected, what came, and what to do.
 """
 
-import re
 from importlib import import_module
 from types import ModuleType
-
-_SECRETS = re.compile(
-    r"(?P<before>\bbearer\s+|\bapi[-_ ]?key(?: provided)?\s*[:=]\s*['\"]?)[^\s'\",}]+|\bsk-[\w*.-]{6,}", re.IGNORECASE
-)
 
 
 class DRRError(Exception):
@@ -55,11 +50,6 @@ def require_extra(module: str, *, extra: str, purpose: str) -> ModuleType:
         raise MissingExtraError(
             f"{purpose} needs `{module}`, which is not installed: pip install 'drr-agent[{extra}]'"
         ) from error
-
-
-def redact(text: str) -> str:
-    """The text without keys: a provider's refusal may echo the one it refused."""
-    return _SECRETS.sub(lambda found: f"{found['before'] or ''}[redacted]", text)
 
 
 def http_status(error: BaseException) -> int | None:

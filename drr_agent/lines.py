@@ -34,15 +34,19 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
         raise DataError(f"expected a file at {str(path)!r}, found {found}; check the path")
-    with path.open("rb") as plain:
-        compressed = plain.read(2) == _GZIP_MAGIC
-    with cast("IO[bytes]", gzip.open(path)) if compressed else path.open("rb") as stream:
+    with cast("IO[bytes]", gzip.open(path)) if is_gzip(path) else path.open("rb") as stream:
         try:
             yield stream
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise GzipDamageError(
                 f"expected a whole gzip file at {str(path)!r}, got damage ({error}); make it anew"
             ) from error
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether a file is gzipped, by its first bytes."""
+    with path.open("rb") as plain:
+        return plain.read(2) == _GZIP_MAGIC
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:

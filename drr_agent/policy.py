@@ -48,6 +48,11 @@ def settle(policy: Policy, decision: Decision) -> Decision:
     return decision._replace(choice=None) if withhold else decision
 
 
+def first_accepted(attempts: Sequence[Attempt]) -> int | None:
+    """Index of the attempt that a policy accepted; those after it were made to explore. `None` while none is."""
+    return next((index for index, attempt in enumerate(attempts) if attempt["verdict"] == "accept"), None)
+
+
 class Played(NamedTuple):
     """What a policy does with logged attempts."""
 

@@ -18,13 +18,15 @@ from typing_extensions import TypedDict  # pydantic, which checks logged runs, a
 RUN_SCHEMA = 1
 """Version of the `Run` shape, written into every logged run."""
 
-StopReason = Literal["accepted", "max_turns", "budget", "no_progress", "review", "error"]
-"""Why a run ended. `error`: not one think call gave a usable reply."""
+StopReason = Literal["accepted", "max_turns", "budget", "no_progress", "review", "error", "interrupted"]
+"""Why a run ended. `error`: not one think call gave a usable reply. `interrupted`: it has not ended, or never did; only
+readers of checkpoints and traces say so."""
 
 Verdict = Literal["accept", "reject"]
 Label = Literal["correct", "incorrect"]
 FeedbackKind = Literal["first", "fresh", "history", "contrast", "no_answer"]
-Origin = Literal["live", "distilled"]
+Origin = Literal["live", "distilled", "traced"]
+"""Whose run it is: a graph's in use, a distillation's, or an agent's that never used this package."""
 
 
 class Usage(TypedDict):
@@ -69,7 +71,8 @@ class Attempt(Draft):
     """Calibrated P(correct); `None` when there is nothing to score or the DM failed."""
     score_error: str | None
     verdict: Verdict | None
-    """`accept` on the attempt the policy accepted, `reject` on those it thought on after."""
+    """`accept` on the attempt the policy accepted, `reject` on those it thought on after, `None` on those made after an
+    accept, to explore."""
 
 
 class Sample(TypedDict):
@@ -94,7 +97,31 @@ class Assignment(TypedDict, total=False):
     """What made the attempts; a caller that resumes a run compares it."""
 
 
-class Run(TypedDict):
+class RunLabel(TypedDict):
+    """What somebody said of a run: a human in the graph, the environment, a store's feedback."""
+
+    turn: int | None
+    """The attempt that is meant; `None` is the chosen one."""
+    value: Label | None
+    """`None`: asked, and nothing came of it (skipped, expired)."""
+    source: str
+    """Its kind, and after a colon whatever tells two of a kind apart: `human:ann`, `feedback:thumbs`."""
+    at: str | None
+    """ISO 8601; `None` where nobody knows."""
+
+
+class RunIdentity(TypedDict):
+    """What produces a run."""
+
+    reasoner: str
+    dm: str | None
+    """Digest of the DM that scores, `None` for a run without one."""
+    prompts: str
+    """Digest of the prompts the Reasoner is asked with."""
+    policy: str
+
+
+class Run(RunIdentity):
     """One question through the graph: the graph's `drr` output and one line of the run log."""
 
     schema: int
@@ -115,16 +142,14 @@ class Run(TypedDict):
     attempts: list[Attempt]
     usage: Usage
     seconds: float
-    reasoner: str
-    dm: str | None
-    """Digest of the DM that scored, `None` for a run without one."""
-    prompts: str
-    """Digest of the prompts the Reasoner was asked with."""
-    policy: str
     origin: Origin
     sample_id: str | None
     target: str | None
     draw: int | None
+    explore: NotRequired[float]
+    """The probability with which runs like this think on after an accept; attempts after the first that was accepted
+    are there for that reason alone. Absent is 0."""
+    labels: NotRequired[list[RunLabel]]
 
 
 class RunStart(TypedDict):
@@ -139,6 +164,8 @@ class RunStart(TypedDict):
     question_message: AnyMessage
     context_messages: list[AnyMessage]
     assignment: Assignment
+    identity: NotRequired[RunIdentity]
+    """Absent on threads of an older version."""
 
 
 class DRRInput(TypedDict):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from drr_agent.errors import DataError
-from drr_agent.lines import GzipDamageError, numbered_lines, open_bytes
+from drr_agent.lines import GzipDamageError, is_gzip, numbered_lines, open_bytes
 from drr_agent.runs import Reject
 
 TableFormat = Literal["jsonl", "csv", "tsv", "parquet"]
@@ -160,9 +160,10 @@ def _parquet_rows(path: Path) -> Iterator[Outcome]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    compressed = is_gzip(path)
     with open_bytes(path) as stream:
-        # a gzip stream seeks by reading anew: Parquet, which is read from its end, is taken whole
-        source = io.BytesIO(stream.read())
+        # a gzip stream seeks by reading anew: Parquet, which is read from its end, is then taken whole
+        source = io.BytesIO(stream.read()) if compressed else path
     try:
         batches = pq.ParquetFile(source).iter_batches(batch_size=_ROWS_PER_BATCH)
         rows = (row for batch in batches for row in batch.to_pylist())

@@ -1,14 +1,16 @@
 """drr: one thin command a verb.
 
 Exit status: 0 done, 1 done but what was asked for is not there (no answer, nothing harvested, runs that failed), 2 bad
-input or settings, 130 interrupted. Results go to standard output, progress and errors to standard error.
+input or settings, 3 done but for damaged entries, which are named, 130 interrupted. Results go to standard output,
+progress and errors to standard error.
 """
 
 import os
 import sys
 from typing import NoReturn
 
-from drr_agent.errors import DRRError, redact
+from drr_agent.errors import DRRError
+from drr_agent.redaction import redact
 
 __all__ = ["main"]
 

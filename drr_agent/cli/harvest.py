@@ -1,7 +1,6 @@
 """drr harvest: logs become a dataset."""
 
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -10,14 +9,23 @@ from drr_agent.cli import options
 from drr_agent.cli.app import app
 from drr_agent.cli.console import errors, out, print_json
 from drr_agent.cli.inputs import pairs, parse_fractions
-from drr_agent.training.dataset import Dataset, write_dataset
-from drr_agent.training.harvest import harvest as run
+from drr_agent.training.dataset import Dataset
+from drr_agent.training.harvest import REFUSED, count_dropped, harvest_dataset
+from drr_agent.training.manifest import SourceRecord
+from drr_agent.training.redaction import Redaction
+
+_REJECTED = 3
 
 
 @app.command()
 def harvest(
     sources: Annotated[
-        list[Path], typer.Argument(help="Run logs, and tables of attempts made elsewhere (JSONL, CSV, Parquet, gz).")
+        list[str],
+        typer.Argument(
+            help="Run logs; checkpoints of LangGraph (SQLite files, postgresql://…); traces (LangSmith, OpenTelemetry, "
+            "Langfuse, MLflow, `TraceLog`; langsmith://PROJECT); tables of attempts (JSONL, CSV, Parquet, gz); or "
+            "folders of these."
+        ),
     ],
     folder: options.OutFolder,
     grader: options.GraderName = "auto",
@@ -30,38 +38,75 @@ def harvest(
             "[default: those of the dataset at --out, else 0.6,0.15,0.15,0.1]"
         ),
     ] = None,
+    format: options.SourceFormat = None,  # noqa: A002
+    parser: options.ReplyParser = None,
+    unit: options.TraceUnit = "auto",
+    redact: options.RedactPatterns = None,
+    capture: options.CaptureLevel = "full",
     json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Turn logged attempts into a dataset, split by question; what is left out is counted and named.
 
-    Harvesting the same or a grown log again adds only what is new. Exit status 1 when nothing came in.
+    Harvesting the same or a grown log again adds only what is new. Exit status 1 when nothing came in, 3 when all that
+    could be read came in and the rest is in `rejects.jsonl`.
 
         drr harvest runs.jsonl --out data
+        drr harvest checkpoints.sqlite traces.jsonl --out data
         drr harvest old.csv.gz --out data --map target=gold --where model=gemma-2-2b-it
     """
-    result = run(sources, grader=grader, mapping=pairs(mapping), where=where or (), progress=not quiet)
     shares = None if fractions is None else parse_fractions(fractions)
-    dataset = write_dataset(result.behaviors, folder, fractions=shares, sources=result.sources, drops=result.drops)
+    dataset, records = harvest_dataset(
+        sources,
+        folder,
+        fractions=shares,
+        grader=grader,
+        mapping=pairs(mapping),
+        where=where or (),
+        format=format,
+        parser=parser,
+        unit=unit,
+        redaction=Redaction(patterns=tuple(redact or ()), capture=capture),
+        progress=not quiet,
+    )
+    dropped = count_dropped(records)
     if json:
-        print_json({"added": dataset.added, "dropped": result.dropped, **dataset.manifest.model_dump(mode="json")})
+        print_json({"added": dataset.added, "dropped": dropped, **dataset.manifest.model_dump(mode="json")})
     else:
-        out.print(_splits(dataset))
-        for source in result.sources:
-            dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(source.dropped.items())) or "none"
-            errors.print(
-                f"{source.path}: {source.read} read, {source.filtered} filtered out, {source.kept} kept, "
-                f"dropped: {dropped}",
-                highlight=False,
-            )
-        out.print(f"{dataset.added} new of {dataset.manifest.count} behaviors → {folder}", highlight=False)
-    raise typer.Exit(0 if result.behaviors else 1)
+        _report(dataset, records)
+    raise typer.Exit(_status(records, dropped))
 
 
-def _splits(dataset: Dataset) -> Table:
-    table = Table("split", "questions", "rows", "right", "wrong", "no label", "share right", box=None, pad_edge=False)
-    for name, counts in dataset.manifest.splits.items():
+def _status(records: list[SourceRecord], dropped: dict[str, int]) -> int:
+    if not any(record.kept for record in records):
+        return 1
+    return _REJECTED if dropped.keys() & REFUSED else 0
+
+
+def _report(dataset: Dataset, records: list[SourceRecord]) -> None:
+    out.print(splits_table(dataset))
+    for record in records:
+        dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(record.dropped.items())) or "none"
+        errors.print(
+            f"{record.location} ({record.kind}): {record.read} read, {record.filtered} filtered out, "
+            f"{record.kept} kept, dropped: {dropped}",
+            highlight=False,
+        )
+    if dataset.manifest.conflicts:
+        errors.print(f"labels contradict each other in {dataset.manifest.conflicts} rows", highlight=False)
+    out.print(f"{dataset.added} new of {dataset.manifest.count} behaviors → {dataset.path}", highlight=False)
+
+
+def splits_table(dataset: Dataset) -> Table:
+    """Rows and labels by split."""
+    return counts_table("split", dict(dataset.manifest.splits))
+
+
+def counts_table(what: str, parts: dict[Any, Any]) -> Table:
+    """Rows and labels by some part of a dataset."""
+    table = Table(what, "questions", "rows", "right", "wrong", "no label", "share right", box=None, pad_edge=False)
+    for name, counts in parts.items():
         share = "–" if counts.balance is None else f"{counts.balance:.3f}"
         numbers = (counts.questions, counts.rows, counts.correct, counts.incorrect, counts.unlabeled)
-        table.add_row(name, *map(str, numbers), share)
+        table.add_row(str(name), *map(str, numbers), share)
     return table

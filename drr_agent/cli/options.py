@@ -1,7 +1,7 @@
 """Options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -52,5 +52,37 @@ Mapping = Annotated[
 Where = Annotated[
     list[str] | None,
     typer.Option("--where", help="Keep rows for which this holds, such as `model=gemma-2-2b-it` or `tokens<512`."),
+]
+SourceFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--format", help="The format of the sources, where their content does not tell it; a wrong one lists them all."
+    ),
+]
+ReplyParser = Annotated[
+    str | None,
+    typer.Option(
+        "--parser",
+        help="How the answer is read out of a reply, in traces and in tables without a column of answers: answer, "
+        "number, choice or message.  [default: the whole reply is the answer]",
+        show_default=False,
+    ),
+]
+TraceUnit = Annotated[
+    Literal["auto", "root", "call"],
+    typer.Option(
+        "--unit",
+        help="What of a plain trace is an attempt: the root's question and final answer, each chat-model call, or the "
+        "root where it has both and the calls elsewhere.",
+    ),
+]
+RedactPatterns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--redact", help="A regular expression to replace in every text, beside what looks like a secret; repeatable."
+    ),
+]
+CaptureLevel = Annotated[
+    Literal["full", "digest"], typer.Option("--capture", help="Keep texts, or a hash of each in its place.")
 ]
 OutFolder = Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")]

@@ -15,7 +15,6 @@ from drr_agent.dm.protocol import DiscriminativeModel, Score, ScoreRequest
 from drr_agent.errors import ConfigError, http_status
 from drr_agent.feedback import Feedback, get_feedback
 from drr_agent.nodes import Begin, Decide, ScoreNode, Think
-from drr_agent.nodes.decide import RunIdentity
 from drr_agent.nodes.score import scorer
 from drr_agent.parsing import Parser, get_parser
 from drr_agent.policy import ConsensusPolicy, Policy
@@ -23,7 +22,7 @@ from drr_agent.prompts import Prompts
 from drr_agent.reasoners.resolve import describe_reasoner
 from drr_agent.runs import RunLog
 from drr_agent.signals import DEFAULT_SIGNALS, Signal
-from drr_agent.state import DRRInput, DRROutput, DRRState
+from drr_agent.state import DRRInput, DRROutput, DRRState, RunIdentity
 
 DRRGraph = CompiledStateGraph[DRRState, None, DRRInput, DRROutput]
 
@@ -50,6 +49,7 @@ def create_drr_graph(
     on_dm_failure: Literal["continue", "raise"] = "continue",
     reasoner_failures: tuple[type[Exception], ...] | Callable[[Exception], bool] | None = None,
     max_batch: int = 64,
+    explore: float = 0.0,
     name: str = "drr",
 ) -> DRRGraph:
     """Build the loop as a compiled graph, to run alone or as a node of another graph.
@@ -74,6 +74,9 @@ def create_drr_graph(
         reasoner_failures: errors that cost a turn and stand in its attempt, or a function that knows them; others end
             the run. The default, `is_transient`, is time-outs, connection errors, rate limits and server errors.
         max_batch: the most attempts of concurrent runs that share one DM batch.
+        explore: the probability with which a run thinks on after an accept, to the end of its turns or budget. The
+            accepted answer stands; the further attempts are for the log, which else never shows what would have come
+            after an early accept. They cost what they cost, and count in the run's usage.
         name: the graph's name in traces.
 
     Raises:
@@ -81,11 +84,20 @@ def create_drr_graph(
     """
     if isinstance(max_turns, bool) or not isinstance(max_turns, int) or max_turns < 1:
         raise ConfigError(f"`max_turns` must be a whole number of at least 1, got {max_turns!r}")
+    if isinstance(explore, bool) or not isinstance(explore, int | float) or not 0.0 <= explore <= 1.0:
+        raise ConfigError(f"`explore` must be a probability in [0, 1], got {explore!r}")
     if dm is not None and not isinstance(dm, DiscriminativeModel):
         raise ConfigError(f"`dm` must have `digest` and `score`, got {type(dm).__name__}; load a folder with `load_dm`")
     _require_signals(dm, signals)
     prompts = Prompts() if prompts is None else prompts
     budget = Budget() if budget is None else budget
+    policy = default_policy(dm) if policy is None else policy
+    identity: RunIdentity = {
+        "reasoner": describe_reasoner(reasoner),
+        "dm": None if dm is None else dm.digest,
+        "prompts": prompts.digest,
+        "policy": repr(policy),
+    }
     think = Think(
         reasoner=reasoner,
         parser=get_parser(parser),
@@ -102,15 +114,14 @@ def create_drr_graph(
         run_log=run_log,
     )
     decide = Decide(
-        policy=default_policy(dm) if policy is None else policy,
+        policy=policy,
         max_turns=max_turns,
         budget=budget,
-        identity=RunIdentity(
-            reasoner=describe_reasoner(reasoner), dm=None if dm is None else dm.digest, prompts=prompts.digest
-        ),
+        identity=identity,
         run_log=run_log,
+        explore=float(explore),
     )
-    return _compile(think, score, decide, checkpointer=checkpointer, name=name)
+    return _compile(Begin(identity=identity), think, score, decide, checkpointer=checkpointer, name=name)
 
 
 def _require_signals(dm: DiscriminativeModel | None, signals: Mapping[str, Signal]) -> None:
@@ -125,10 +136,16 @@ def _require_signals(dm: DiscriminativeModel | None, signals: Mapping[str, Signa
 
 
 def _compile(
-    think: Think, score: ScoreNode, decide: Decide, *, checkpointer: BaseCheckpointSaver[Any] | bool | None, name: str
+    begin: Begin,
+    think: Think,
+    score: ScoreNode,
+    decide: Decide,
+    *,
+    checkpointer: BaseCheckpointSaver[Any] | bool | None,
+    name: str,
 ) -> DRRGraph:
     builder = StateGraph(DRRState, input_schema=DRRInput, output_schema=DRROutput)
-    builder.add_node("begin", Begin().as_node())
+    builder.add_node("begin", begin.as_node())
     builder.add_node("think", think.as_node())
     builder.add_node("score", score.as_node())
     builder.add_node("decide", decide.as_node(), destinations=("think", END))

@@ -2,17 +2,17 @@
 
 import time
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypedDict
 
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage
 from langchain_core.runnables import Runnable, RunnableLambda
 
+from drr_agent.conversation import last_human, render
 from drr_agent.errors import ConfigError
 from drr_agent.parsing import clean_text
-from drr_agent.state import Assignment, Attempt, Draft, DRRState, RunStart
+from drr_agent.state import Assignment, Attempt, Draft, DRRState, RunIdentity, RunStart
 
 
 class BeginUpdate(TypedDict):
@@ -29,6 +29,9 @@ class BeginUpdate(TypedDict):
 class Begin:
     """Starts a run on the last human message; what stands before it is its context."""
 
+    identity: RunIdentity
+    """Recorded at once, so that the record of a run that never ends tells as much."""
+
     def as_node(self) -> Runnable[DRRState, BeginUpdate]:
         """The node, for `invoke` and `ainvoke` alike; too quick for a thread of its own."""
 
@@ -44,7 +47,10 @@ class Begin:
             ConfigError: there is no human message to answer.
         """
         messages = [_clean_message(message) for message in state["messages"]]
-        place = _last_human(messages)
+        place = last_human(messages)
+        if place is None:
+            found = ", ".join(message.type for message in messages) or "none"
+            raise ConfigError(f"`messages` must hold a human message, the question; got {found}")
         assignment: Assignment = state.get("drr_assignment") or {}
         prior = list(assignment.get("prior", []))
         now = time.time()
@@ -53,10 +59,11 @@ class Begin:
             "started_at": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
             "clock": now,
             "question": str(messages[place].text),
-            "context": _render(messages[:place]),
+            "context": render(messages[:place]),
             "question_message": messages[place],
             "context_messages": list(messages[:place]),
             "assignment": assignment,
+            "identity": self.identity,
         }
         return {
             "drr_start": start,
@@ -65,19 +72,6 @@ class Begin:
             "drr_attempts": prior,
             "drr_replies": [None] * len(prior),
         }
-
-
-def _last_human(messages: Sequence[AnyMessage]) -> int:
-    for index in range(len(messages) - 1, -1, -1):
-        if isinstance(messages[index], HumanMessage):
-            return index
-    found = ", ".join(message.type for message in messages) or "none"
-    raise ConfigError(f"`messages` must hold a human message, the question; got {found}")
-
-
-def _render(messages: Sequence[AnyMessage]) -> str:
-    """The conversation as the DM reads it."""
-    return "\n".join(f"{message.type}: {message.text}" for message in messages)
 
 
 def _clean_message(message: AnyMessage) -> AnyMessage:

@@ -1,6 +1,7 @@
 """Decide: ask the policy, then think again or end with the chosen answer."""
 
 import asyncio
+import hashlib
 import math
 import time
 from dataclasses import dataclass
@@ -12,21 +13,12 @@ from langgraph.config import get_stream_writer
 from langgraph.types import Command
 
 from drr_agent.budget import Budget
-from drr_agent.policy import Decision, Policy, settle
+from drr_agent.policy import Decision, Policy, first_accepted, settle
 from drr_agent.runs import RunLog
-from drr_agent.state import RUN_SCHEMA, Attempt, DRRState, Run, StopReason, Usage, add_usage
+from drr_agent.state import RUN_SCHEMA, Attempt, DRRState, Run, RunIdentity, StopReason, Usage, Verdict, add_usage
 
 Destination = Literal["think", "__end__"]
 _STOP_REASONS: dict[str, StopReason] = {"accept": "accepted", "stop": "no_progress", "review": "review"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunIdentity:
-    """What produced a run, for its record."""
-
-    reasoner: str
-    dm: str | None
-    prompts: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +30,8 @@ class Decide:
     budget: Budget
     identity: RunIdentity
     run_log: RunLog | None
+    explore: float = 0.0
+    """P(a run thinks on after an accept), for the log alone: the accepted answer stands."""
 
     def as_node(self) -> Runnable[DRRState, Command[Destination]]:
         """The node, for `invoke` and `ainvoke` alike; only the write of a log leaves the event loop."""
@@ -61,9 +55,13 @@ class Decide:
         attempts = state["drr_attempts"]
         usage = add_usage(attempt["usage"] for attempt in attempts)
         seconds = max(0.0, time.time() - state["drr_start"]["clock"])
-        decision = _with_known_confidence(self.policy.decide(attempts))
+        accepted = first_accepted(attempts)
+        judged_on = attempts if accepted is None else attempts[: accepted + 1]
+        decision = _with_known_confidence(self.policy.decide(judged_on))
         reason = self._stop_reason(decision, attempts, usage, seconds)
-        judged = _with_verdict(attempts, "accept" if decision.outcome == "accept" else "reject")
+        if reason == "accepted" and self._explores(state["drr_start"]["run_id"], attempts, usage, seconds):
+            reason = None
+        judged = attempts if accepted is not None else _with_verdict(attempts, decision)
         get_stream_writer()(
             {"type": "drr.decide", "turn": len(attempts), "confidence": decision.confidence, "stop_reason": reason}
         )
@@ -85,6 +83,11 @@ class Decide:
         if all(attempt["error"] is not None for attempt in attempts):
             return "error"
         return "budget" if exhausted and len(attempts) < self.max_turns else "max_turns"
+
+    def _explores(self, run_id: str, attempts: list[Attempt], usage: Usage, seconds: float) -> bool:
+        """Whether to think on after an accept; by the run's id, so that a resumed run does not draw again."""
+        drawn = int(hashlib.sha256(f"explore:{run_id}".encode()).hexdigest()[:8], 16) / 2**32
+        return drawn < self.explore and len(attempts) < self.max_turns and not self.budget.exhausted(usage, seconds)
 
     def _run(
         self,
@@ -111,14 +114,15 @@ class Decide:
             "attempts": attempts,
             "usage": usage,
             "seconds": round(seconds, 4),
-            "reasoner": self.identity.reasoner,
-            "dm": self.identity.dm,
-            "prompts": self.identity.prompts,
-            "policy": repr(self.policy),
+            "reasoner": self.identity["reasoner"],
+            "dm": self.identity["dm"],
+            "prompts": self.identity["prompts"],
+            "policy": self.identity["policy"],
             "origin": assignment.get("origin", "live"),
             "sample_id": assignment.get("sample_id"),
             "target": assignment.get("target"),
             "draw": assignment.get("draw"),
+            "explore": self.explore,
         }
 
 
@@ -129,7 +133,8 @@ def _with_known_confidence(decision: Decision) -> Decision:
     return decision if known else decision._replace(confidence=None)
 
 
-def _with_verdict(attempts: list[Attempt], verdict: Literal["accept", "reject"]) -> list[Attempt]:
+def _with_verdict(attempts: list[Attempt], decision: Decision) -> list[Attempt]:
+    verdict: Verdict = "accept" if decision.outcome == "accept" else "reject"
     return [*attempts[:-1], {**attempts[-1], "verdict": verdict}]
 
 

@@ -11,8 +11,10 @@ from langgraph.config import get_stream_writer
 
 from drr_agent.batching import Batcher
 from drr_agent.dm.protocol import DiscriminativeModel, Score, ScoreRequest
-from drr_agent.errors import DMError, redact
+from drr_agent.errors import DMError
 from drr_agent.parsing import clean_text
+from drr_agent.policy import first_accepted
+from drr_agent.redaction import redact
 from drr_agent.runs import RunLog
 from drr_agent.signals import Signal, SignalInput, compute_signals
 from drr_agent.state import Attempt, Draft, DRRState, Usage, add_usage
@@ -45,7 +47,7 @@ class ScoreNode:
                 return self._record(state, attempt)
             try:
                 scored = _checked(self.batcher.submit(request).result())
-            except self.failures as error:
+            except self._failures(state) as error:
                 return self._record(state, _unscored(attempt, error))
             return self._record(state, _scored(attempt, scored))
 
@@ -55,11 +57,15 @@ class ScoreNode:
                 return await self._arecord(state, attempt)
             try:
                 scored = _checked(await asyncio.wrap_future(self.batcher.submit(request)))
-            except self.failures as error:
+            except self._failures(state) as error:
                 return await self._arecord(state, _unscored(attempt, error))
             return await self._arecord(state, _scored(attempt, scored))
 
         return RunnableLambda(score, ascore, name="score")
+
+    def _failures(self, state: DRRState) -> tuple[type[Exception], ...]:
+        """Errors that leave the attempt unscored: all of them in a run that has its answer and only explores."""
+        return self.failures if first_accepted(state["drr_attempts"]) is None else (Exception,)
 
     def _prepare(self, state: DRRState) -> tuple[Attempt, ScoreRequest | None]:
         """The attempt without its score, and what to ask the DM; nothing for a draft without an answer."""

@@ -11,17 +11,10 @@ from langchain_core.messages import AIMessage, AnyMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langgraph.config import get_stream_writer
 
-from drr_agent.errors import redact
+from drr_agent.drafts import failed_draft, read_draft
 from drr_agent.feedback import Feedback, next_ask
-from drr_agent.parsing import (
-    Parser,
-    clean_text,
-    read_logprobs,
-    read_seconds,
-    read_truncated,
-    read_usage,
-    without_tool_calls,
-)
+from drr_agent.parsing import Parser, without_tool_calls
+from drr_agent.policy import first_accepted
 from drr_agent.prompts import Prompts
 from drr_agent.state import Draft, DRRState, FeedbackKind
 
@@ -41,6 +34,8 @@ class _Call(NamedTuple):
     config: RunnableConfig
     replies: list[AIMessage | None]
     clock: float
+    accepted: bool
+    """Whether the run has its answer and only explores: then no error is worth that answer."""
     seconds_left: float | None
     """Of the run's budget; `None` without a limit."""
 
@@ -91,36 +86,20 @@ class Think:
         messages = [*start["context_messages"], *ask.messages]
         spent = time.time() - start["clock"]
         left = None if self.max_seconds is None else max(0.0, self.max_seconds - spent)
-        return _Call(messages, ask.kind, labelled, state["drr_replies"], time.monotonic(), left)
+        accepted = first_accepted(attempts) is not None
+        return _Call(messages, ask.kind, labelled, state["drr_replies"], time.monotonic(), accepted, left)
 
     def _read(self, call: _Call, output: Any) -> ThinkUpdate:
         reply = self.parser.parse(output)
         raw: AIMessage = output["raw"] if isinstance(output, dict) else output
-        draft: Draft = {
-            "rationale": reply.rationale,
-            "answer": reply.answer,
-            "truncated": read_truncated(raw),
-            "logprobs": read_logprobs(raw),
-            "feedback": call.kind,
-            "error": None,
-            "usage": read_usage(raw),
-            "seconds": round(time.monotonic() - call.clock, 4) if (first := read_seconds(raw)) is None else first,
-        }
+        draft = read_draft(reply, raw, feedback=call.kind, seconds=time.monotonic() - call.clock)
         return {"drr_draft": draft, "drr_replies": [*call.replies, without_tool_calls(reply.message)]}
 
     def _failed(self, call: _Call, error: Exception, *, out_of_time: bool = False) -> ThinkUpdate:
         if out_of_time:
             error = TimeoutError(f"no reply within the run's {self.max_seconds} seconds")
-        elif not self.is_failure(error):
+        elif not call.accepted and not self.is_failure(error):
             raise error
-        draft: Draft = {
-            "rationale": "",
-            "answer": None,
-            "truncated": None,
-            "logprobs": None,
-            "feedback": call.kind,
-            "error": clean_text(redact(f"{type(error).__name__}: {error}")),
-            "usage": {"calls": 1, "unmetered_calls": 1, "input_tokens": 0, "output_tokens": 0},
-            "seconds": round(time.monotonic() - call.clock, 4),
-        }
+        said = f"{type(error).__name__}: {error}"
+        draft = failed_draft(said, feedback=call.kind, seconds=time.monotonic() - call.clock)
         return {"drr_draft": draft, "drr_replies": [*call.replies, None]}

@@ -1,21 +1,29 @@
 """A behavior: one logged attempt as training data, with where it came from."""
 
 import hashlib
-from collections.abc import Iterable
-from typing import Literal, TypedDict, cast, get_args
+import json
+from typing import Any, Literal, TypedDict, cast, get_args
 
 from drr_agent.dm.protocol import ScoreRequest
-from drr_agent.state import Attempt, FeedbackKind, Label
+from drr_agent.state import Attempt, FeedbackKind, Label, Verdict
+from drr_agent.training.labels import LabelRecord, label_kind, merge_labels, resolve_labels
 
 Split = Literal["train", "validation", "calibration", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+BehaviorOrigin = Literal["live", "explored", "distilled", "traced", "imported"]
+"""Made by a graph in use, after an accept to explore, by a distillation, by an agent that never used this package; or
+read from a file of attempts that does not say."""
+
+_DERIVED_KINDS = frozenset({"column", "grader"})
+"""Label sources that a harvest works out anew each time."""
 
 
 class Behavior(TypedDict):
     """One row of a dataset. A row without a label or without an answer never trains; it is kept, since it counts."""
 
     id: str
-    """Stable: the run and the turn, whichever store the row came through."""
+    """Stable, whichever store the row came through: the run, the turn, and a hash of the attempts up to it, which
+    tells the branches of a forked run apart."""
     run_id: str
     question_key: str
     """Hash of the normalized question: what rows are split and grouped by."""
@@ -25,11 +33,17 @@ class Behavior(TypedDict):
     answer: str | None
     target: str | None
     label: Label | None
+    """What counts of `labels`."""
     label_source: str | None
-    """What made the label, such as `grader:auto` or `column:is_correct`."""
+    """What made it, such as `grader:auto` or `column:is_correct`."""
+    labelled_at: str | None
+    labels: list[LabelRecord]
+    """Everybody's judgment, one a source."""
     turn: int
     """Position in its run, from 1."""
     draw: int | None
+    copies: int
+    """How many attempts of this Reasoner at this question, this one included, say exactly the same."""
     feedback: str
     truncated: bool | None
     signals: dict[str, float | None]
@@ -38,8 +52,15 @@ class Behavior(TypedDict):
     output_tokens: int | None
     reasoner: str
     prompts: str | None
-    origin: str
-    """`live`, `distilled` or `imported`."""
+    dm: str | None
+    """Digest of the DM that scored it when it was made."""
+    score: float | None
+    """That DM's score."""
+    verdict: Verdict | None
+    origin: BehaviorOrigin
+    """How it came to be logged."""
+    propensity: float | None
+    """P(it was made | the attempts before it): 1, or the graph's rate of exploring after an accept. `None`: unknown."""
     dataset: str | None
     """The benchmark or task the question belongs to, where the source says so."""
     started_at: str | None
@@ -60,13 +81,47 @@ def assign_split(key: str, fractions: dict[Split, float]) -> Split:
     return max(fractions, key=lambda split: fractions[split])
 
 
-def merge_behaviors(old: Iterable[Behavior], new: Iterable[Behavior]) -> list[Behavior]:
-    """Old rows and new ones by question, run and turn; a new row replaces its old self, unless it lost its label."""
-    merged = {row["id"]: row for row in old}
-    for row in new:
-        held = merged.get(row["id"])
-        merged[row["id"]] = held if held is not None and row["label"] is None else row
-    return sorted(merged.values(), key=lambda row: (row["question_key"], row["run_id"], row["turn"], row["id"]))
+def with_labels(row: Behavior, labels: list[LabelRecord]) -> Behavior:
+    """The row with these judgments, and what counts of them."""
+    counted = resolve_labels(labels)
+    if counted is None:
+        return {**row, "labels": labels, "label": None, "label_source": None, "labelled_at": None}
+    return {
+        **row,
+        "labels": labels,
+        "label": counted["value"],
+        "label_source": counted["source"],
+        "labelled_at": counted["at"],
+    }
+
+
+def join_behaviors(one: Behavior, other: Behavior) -> Behavior:
+    """Two sightings of one attempt in one harvest: what either knows, in whatever order they come."""
+    joined = {name: _either(value, other.get(name)) for name, value in one.items()}
+    joined["signals"] = {
+        name: _either(one["signals"].get(name), other["signals"].get(name))
+        for name in one["signals"] | other["signals"]
+    }
+    return with_labels(cast("Behavior", joined), merge_labels(one["labels"], other["labels"]))
+
+
+def renew_behavior(held: Behavior, new: Behavior) -> Behavior:
+    """A row of a dataset that a later harvest sees again: what the later one knows counts, the rest stays.
+
+    What it says by grader or column takes the place of what graders or columns said before.
+    """
+    renewed = {label_kind(label["source"]) for label in new["labels"]} & _DERIVED_KINDS
+    kept = [label for label in held["labels"] if label_kind(label["source"]) not in renewed]
+    filled = {name: held.get(name) if value is None else value for name, value in new.items()}
+    filled["signals"] = {**held["signals"], **new["signals"]}
+    return with_labels(cast("Behavior", filled), merge_labels(kept, new["labels"]))
+
+
+def _either(one: Any, other: Any) -> Any:
+    """The one that says something; of two that differ always the same one."""
+    if one is None or other is None or one == other:
+        return other if one is None else one
+    return max(one, other, key=lambda value: json.dumps(value, sort_keys=True))
 
 
 def to_request(behavior: Behavior) -> ScoreRequest:

@@ -1,30 +1,30 @@
 """A dataset: a folder of four Parquet files, one a split, and the manifest that counts them.
 
 Each Parquet file is named by its content, and the manifest names the files: replacing the manifest is the one step
-that turns an old dataset into a new one, so a killed write leaves the old one whole.
+that turns an old dataset into a new one, so a killed write leaves the old one whole. `dataset_writer` writes it.
 """
 
-import hashlib
 import json
-import os
-import re
-import shutil
-import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from drr_agent.errors import ConfigError, DataError
-from drr_agent.lines import hold
-from drr_agent.training.behaviors import SPLITS, Behavior, Split, assign_split, merge_behaviors
-from drr_agent.training.harvest import Drop, merge_rejects
-from drr_agent.training.manifest import DATASET_SCHEMA, FileRecord, Manifest, SourceRecord, describe, merge_records
-from drr_agent.training.parquet import decode_behaviors, encode_behaviors
+from drr_agent.errors import DataError
+from drr_agent.questions import question_key
+from drr_agent.training.behaviors import SPLITS, Behavior, Split, assign_split
+from drr_agent.training.census import Census
+from drr_agent.training.labels import WEAK_KINDS, label_kind, resolve_labels
+from drr_agent.training.manifest import DATASET_SCHEMA, Manifest, hash_file
+from drr_agent.training.parquet import read_behaviors
 
 MANIFEST = "manifest.json"
 REJECTS = "rejects.jsonl"
+CARD = "README.md"
 DEFAULT_FRACTIONS: Mapping[Split, float] = {"train": 0.6, "validation": 0.15, "calibration": 0.15, "test": 0.1}
 
 
@@ -35,12 +35,21 @@ class Dataset:
     path: Path
     manifest: Manifest
     added: int = 0
-    """Rows that were new to the folder, for the dataset that `write_dataset` returns."""
+    """Rows that were new to the folder, for a dataset that was just written."""
 
     @property
     def digest(self) -> str:
         """Twelve hex digits over every row's id, label and split."""
         return self.manifest.digest
+
+    def iter_rows(self, *splits: Split) -> Iterator[Behavior]:
+        """The rows of some splits, or of all, ordered by question, run and turn; a few thousand in memory at a time.
+
+        Raises:
+            DataError: a file is gone, or is not the one that the manifest names.
+        """
+        for split in splits or SPLITS:
+            yield from read_behaviors(self._checked_file(split))
 
     def rows(self, split: Split) -> list[Behavior]:
         """A split's rows, ordered by question, run and turn.
@@ -48,47 +57,77 @@ class Dataset:
         Raises:
             DataError: the file is gone, or is not the one that the manifest names.
         """
-        record = self.manifest.files[split]
-        file = self.path / record.name
-        content = file.read_bytes() if file.is_file() else None
-        if content is None or hashlib.sha256(content).hexdigest() != record.sha256:
-            raise DataError(
-                f"expected {str(file)!r} with SHA-256 {record.sha256[:12]}…, got "
-                f"{'no such file' if content is None else 'other content'}; the dataset is damaged or was written "
-                "anew: load it again, or harvest it into a new folder"
-            )
-        return decode_behaviors(content)
+        return list(self.iter_rows(split))
 
-    def labelled(self, split: Split) -> list[Behavior]:
-        """A split's rows with an answer and a label: what trains and what is measured."""
-        return [row for row in self.rows(split) if row["answer"] is not None and row["label"] is not None]
+    def labelled(self, split: Split, *, weak: bool = False) -> list[Behavior]:
+        """A split's rows with an answer and a label: what trains and what is measured.
+
+        Args:
+            split: which.
+            weak: whether labels that are only the agreement of attempts count.
+        """
+        return [row for row in self.iter_rows(split) if is_labelled(row, weak=weak)]
 
     def all(self) -> list[Behavior]:
         """Every row, split by split."""
-        return [row for split in SPLITS for row in self.rows(split)]
+        return list(self.iter_rows())
 
     def verify(self) -> None:
-        """Derive hashes, splits, counts and digest anew from the files.
+        """Derive hashes, question keys, splits, labels, copies, counts and digest anew from the files.
 
         Raises:
             DataError: something is not what the manifest says.
         """
-        held = self.manifest
-        rows = {split: self.rows(split) for split in SPLITS}
-        astray = [
-            row["id"] for s in SPLITS for row in rows[s] if assign_split(row["question_key"], held.fractions) != s
-        ]
-        if astray:
-            raise DataError(
-                f"expected every row in its question's split, got {astray[:3]!r} elsewhere; harvest it anew"
-            )
-        derived = describe(rows, files=held.files, fractions=held.fractions, sources=held.sources)
-        for name in Manifest.model_fields:
-            said, found = getattr(held, name), getattr(derived, name)
+        census = Census()
+        for split in SPLITS:
+            for _, question in groupby(self.iter_rows(split), key=itemgetter("question_key")):
+                rows = list(question)
+                self._verify_rows(split, rows)
+                for row in rows:
+                    census.add(split, row)
+        for name, found in census.findings().items():
+            said = getattr(self.manifest, name)
             if said != found:
                 raise DataError(
                     f"expected `{name}` of {str(self.path)!r} to be {said!r}, got {found!r}; harvest it anew"
                 )
+
+    def _verify_rows(self, split: Split, rows: Sequence[Behavior]) -> None:
+        copies = Counter(map(_said, rows))
+        for row in rows:
+            if assign_split(row["question_key"], self.manifest.fractions) != split:
+                raise DataError(
+                    f"expected every row in its question's split, got {row['id']!r} in {split}; harvest it anew"
+                )
+            counted = resolve_labels(row["labels"])
+            found = {
+                "question_key": question_key(row["question"]),
+                "label": None if counted is None else counted["value"],
+                "copies": copies[_said(row)],
+            }
+            wrong = [name for name, value in found.items() if row.get(name) != value]
+            if wrong:
+                raise DataError(
+                    f"expected `{wrong[0]}` of row {row['id']!r} to be {found[wrong[0]]!r}, got "
+                    f"{row.get(wrong[0])!r}; harvest it anew"
+                )
+
+    def _checked_file(self, split: Split) -> Path:
+        record = self.manifest.files[split]
+        file = self.path / record.name
+        if not file.is_file() or hash_file(file) != record.sha256:
+            raise DataError(
+                f"expected {str(file)!r} with SHA-256 {record.sha256[:12]}…, got "
+                f"{'other content' if file.is_file() else 'no such file'}; the dataset is damaged or was written "
+                "anew: load it again, or harvest it into a new folder"
+            )
+        return file
+
+
+def is_labelled(row: Behavior, *, weak: bool = False) -> bool:
+    """Whether a row can teach: it has an answer and a label, and not only a weak one."""
+    known = row["answer"] is not None and row["label"] is not None
+    return known and (weak or label_kind(row["label_source"] or "") not in WEAK_KINDS)
 
 
 def load_dataset(path: Path) -> Dataset:
@@ -115,68 +154,6 @@ def load_dataset(path: Path) -> Dataset:
         raise DataError(f"expected a whole manifest at {str(file)!r}, got {error}; harvest it anew") from error
 
 
-def write_dataset(
-    behaviors: Iterable[Behavior],
-    out: Path,
-    *,
-    fractions: Mapping[Split, float] | None = None,
-    sources: Iterable[SourceRecord] = (),
-    drops: Iterable[Drop] = (),
-) -> Dataset:
-    """Write behaviors as a dataset, or add them to the one at `out`: whole or not at all, and twice is once.
-
-    The same behaviors give the same rows, files and digest, in whatever order and in however many harvests they come.
-    A row that is there already keeps its place; a new label for it wins over the old one, and no label never does.
-
-    Args:
-        behaviors: unique by id, or equal where they are not.
-        out: a new or empty folder, or a dataset.
-        fractions: the share of questions in each split, which must sum to 1; by default those of the dataset at `out`,
-            else `DEFAULT_FRACTIONS`.
-        sources: where the behaviors come from.
-        drops: what was left out; added to `rejects.jsonl`.
-
-    Raises:
-        ConfigError: fractions that cannot be, or other ones than the dataset at `out` was split by.
-        DataError: no behaviors, a folder that is something else or that another harvest writes, or a damaged dataset.
-    """
-    with hold(Path(out).resolve(), by="another harvest"):  # a merge with rows that change meanwhile would lose some
-        return _write(behaviors, Path(out), fractions=fractions, sources=tuple(sources), drops=drops)
-
-
-def _write(
-    behaviors: Iterable[Behavior],
-    out: Path,
-    *,
-    fractions: Mapping[Split, float] | None,
-    sources: tuple[SourceRecord, ...],
-    drops: Iterable[Drop],
-) -> Dataset:
-    old = _existing(out)
-    shares = _fractions(fractions, old)
-    merged = merge_behaviors([] if old is None else old.all(), behaviors)
-    if not merged:
-        raise DataError(f"expected behaviors to write to {str(out)!r}, got none; see what was dropped, and why")
-    placed: dict[Split, list[Behavior]] = {split: [] for split in SPLITS}
-    for row in merged:
-        placed[assign_split(row["question_key"], shares)].append(row)
-    contents = {split: encode_behaviors(placed[split]) for split in SPLITS}
-    files = {split: FileRecord.of(split, content) for split, content in contents.items()}
-    records = merge_records(() if old is None else old.manifest.sources, sources)
-    manifest = describe(placed, files=files, fractions=shares, sources=records)
-    _commit(
-        out,
-        {
-            **{files[split].name: contents[split] for split in SPLITS},
-            REJECTS: merge_rejects(out / REJECTS, sources, drops),
-            MANIFEST: manifest.model_dump_json(indent=2).encode() + b"\n",
-        },
-        stale=() if old is None else tuple(record.name for record in old.manifest.files.values()),
-    )
-    before = 0 if old is None else old.manifest.count
-    return Dataset(path=out, manifest=manifest, added=manifest.count - before)
-
-
 def require_both_classes(rows: Sequence[Behavior], *, what: str = "the dataset") -> None:
     """Refuse to learn from one class.
 
@@ -192,52 +169,5 @@ def require_both_classes(rows: Sequence[Behavior], *, what: str = "the dataset")
         )
 
 
-def _existing(out: Path) -> Dataset | None:
-    """The dataset at `out`, if there is one; anything else there is not ours to write over."""
-    if (out / MANIFEST).is_file():
-        return load_dataset(out)
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise DataError(f"expected a dataset or an empty place at {str(out)!r}, found other files; name another folder")
-    return None
-
-
-def _fractions(fractions: Mapping[Split, float] | None, old: Dataset | None) -> dict[Split, float]:
-    held = None if old is None else old.manifest.fractions
-    if fractions is None:
-        return dict(DEFAULT_FRACTIONS) if held is None else held
-    shares = {split: float(fractions.get(split, 0.0)) for split in SPLITS}
-    possible = min(shares.values()) >= 0 and abs(sum(shares.values()) - 1) <= 1e-9
-    if set(fractions) - set(SPLITS) or not possible:
-        raise ConfigError(f"`fractions` must give shares of {', '.join(SPLITS)} that sum to 1, got {dict(fractions)!r}")
-    if held is not None and shares != held:
-        raise ConfigError(
-            f"the dataset was split by {held!r}, got {shares!r}; leave `fractions` out or name a new folder"
-        )
-    return shares
-
-
-def _commit(out: Path, files: Mapping[str, bytes], *, stale: Iterable[str]) -> None:
-    """Write the files, the manifest last; a new folder appears whole. The caller holds the folder."""
-    _clear(out)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
-        staged = Path(temporary) / "dataset"
-        staged.mkdir()
-        for name, content in files.items():
-            with (staged / name).open("wb") as stream:
-                stream.write(content)
-                os.fsync(stream.fileno())
-        if (out / MANIFEST).is_file():
-            for name in files:
-                (staged / name).replace(out / name)
-        else:
-            staged.replace(out)
-    for name in set(stale) - files.keys():
-        (out / name).unlink(missing_ok=True)
-
-
-def _clear(out: Path) -> None:
-    """Remove what killed commits left beside the folder."""
-    name = re.compile(rf"\.{re.escape(out.name)}-[a-z0-9_]{{8}}")
-    for folder in out.parent.iterdir():
-        if name.fullmatch(folder.name) and {file.name for file in folder.iterdir()} <= {"dataset"}:
-            shutil.rmtree(folder, ignore_errors=True)
+def _said(row: Behavior) -> tuple[str, str, str | None]:
+    return row["reasoner"], row["rationale"], row["answer"]

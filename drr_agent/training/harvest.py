@@ -1,36 +1,73 @@
 """Harvest: logged attempts become behaviors, and every one that does not is named.
 
-result = harvest([Path("runs.jsonl"), Path("old.csv.gz")], where=["model=gemma-2-2b-it"])
-write_dataset(result.behaviors, Path("data"), sources=result.sources, drops=result.drops)
+dataset, records = harvest_dataset(["runs.jsonl", "checkpoints.sqlite", "old.csv.gz"], Path("data"))
+behaviors = harvest(["runs.jsonl"], where=["reasoner=gemma-2-2b-it"]).behaviors
 """
 
 import hashlib
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from tqdm import tqdm
 
 from drr_agent.errors import DataError
 from drr_agent.grading import Grader, get_grader
-from drr_agent.training.behaviors import Behavior
+from drr_agent.parsing import Parser, get_parser
+from drr_agent.training.behaviors import Behavior, Split
+from drr_agent.training.dataset import Dataset
+from drr_agent.training.dataset_writer import edit_dataset
 from drr_agent.training.filters import parse_filters
 from drr_agent.training.labels import Labeler
-from drr_agent.training.manifest import SourceRecord
-from drr_agent.training.sources import DropReason, Flaw, Source, open_source
+from drr_agent.training.manifest import SourceRecord, hash_file
+from drr_agent.training.redaction import DEFAULT_REDACTION, Redaction
+from drr_agent.training.sources import Flaw, Reading, Source, Unit, open_sources
+from drr_agent.training.staging import Drop, Staging
+
+REFUSED = frozenset({"unreadable", "bad value", "no question", "no reply"})
+"""Reasons for dropping what should have been an attempt. A failed call, an empty run or a duplicate is none."""
 
 
-class Drop(NamedTuple):
-    """A logged attempt that is not harvested, by its place."""
+@dataclass(frozen=True, kw_only=True)
+class Harvest:
+    """How logs are read. Made by `harvest` and `harvest_dataset` from their arguments."""
 
-    source: str
-    place: str
-    reason: DropReason
-    detail: str
+    reading: Reading
+    format: str | None
+    progress: bool
+
+    def open(self, sources: Iterable[Any]) -> list[Source]:
+        """The readers of all sources; nothing is harvested yet.
+
+        Raises:
+            ConfigError, DataError: as `harvest`.
+        """
+        opened = [found for source in sources for found in open_sources(source, self.reading, format=self.format)]
+        unique = list({source.location: source for source in opened}.values())
+        if not unique:
+            raise DataError("expected at least one source to harvest, got none; name a run log or a table of attempts")
+        return unique
+
+    def collect(self, opened: Sequence[Source], staging: Staging) -> list[SourceRecord]:
+        """Stage what the sources hold, one after the other."""
+        return [self._record(source, _take(source, staging, progress=self.progress)) for source in opened]
+
+    def _record(self, source: Source, tally: "_Tally") -> SourceRecord:
+        return SourceRecord(
+            location=source.location,
+            sha256=tally.hashed.hexdigest() if (found := _hash_whole(source)) is None else found,
+            kind=source.kind,
+            grader=self.reading.labeler.grader.name,
+            mapping=source.mapping,
+            where=tuple(map(str, self.reading.filters)),
+            read=tally.read,
+            filtered=tally.filtered,
+            kept=tally.kept,
+            dropped=dict(tally.dropped),
+            unlabeled=dict(tally.unlabeled),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +81,103 @@ class HarvestResult:
     @property
     def dropped(self) -> dict[str, int]:
         """Attempts left out over all sources, by reason."""
-        return dict(Counter[str](drop.reason for drop in self.drops))
+        return count_dropped(self.sources)
+
+
+def harvest(sources: Iterable[Any], **settings: Any) -> HarvestResult:
+    """Read logs into behaviors in memory, each logged attempt once; `harvest_dataset` needs no memory.
+
+    Args:
+        sources: as for `harvest_dataset`.
+        settings: as for `harvest_dataset`, but `fractions`.
+
+    Raises:
+        ConfigError, DataError: as `harvest_dataset`.
+    """
+    plan, staging = plan_harvest(**settings), Staging()
+    try:
+        records = plan.collect(plan.open(sources), staging)
+        return HarvestResult(behaviors=list(staging.arrivals()), drops=list(staging.drops()), sources=records)
+    finally:
+        staging.close()
+
+
+def harvest_dataset(
+    sources: Iterable[Any], out: Path, *, fractions: Mapping[Split, float] | None = None, **settings: Any
+) -> tuple[Dataset, list[SourceRecord]]:
+    """Read logs into a dataset, or into one that is there; the same or a grown log again adds only what is new.
+
+    Whatever is read is written, or named in `rejects.jsonl`, or filtered out, and counted. A killed harvest leaves the
+    dataset as it was.
+
+    Args:
+        sources: files, folders of files, `postgresql://…`, `langsmith://PROJECT`, or a LangGraph checkpointer. What a
+            file is, its content tells.
+        out: a new or empty folder, or a dataset.
+        fractions: as for `edit_dataset`.
+        settings: as for `plan_harvest`.
+
+    Returns:
+        The dataset, and what each source gave to it.
+
+    Raises:
+        ConfigError: a setting that cannot work, or that is another than that of the dataset at `out`.
+        DataError: a source that is missing or of no known format, or that lacks a column that is needed or named; or an
+            `out` that cannot be written to.
+    """
+    plan = plan_harvest(**settings)
+    opened = plan.open(sources)
+    with edit_dataset(out, fractions=fractions, redaction=plan.reading.redaction) as writer:
+        records = plan.collect(opened, writer.staging)
+        return writer.commit(records), records
+
+
+def plan_harvest(
+    *,
+    grader: str | Grader | Callable[[str, str], bool] = "auto",
+    mapping: Mapping[str, str] | None = None,
+    where: Iterable[str] = (),
+    parser: str | Parser | None = None,
+    unit: Unit = "auto",
+    redaction: Redaction | None = None,
+    format: str | None = None,  # noqa: A002 - what users call it
+    progress: bool = True,
+) -> Harvest:
+    """Check the settings of a harvest.
+
+    Args:
+        grader: answer equality, for attempts whose question has a target.
+        mapping: role to column for tables (`{"target": "gold"}`); `""` leaves a role out. Roles that are not named are
+            found by the usual column names, see `drr_agent.training.sources.ATTEMPT_COLUMNS`.
+        where: filters such as `model=gemma-2-2b-it` or `tokens<512` on any column of a source; all must hold.
+        parser: how the answer is read out of a reply, for traces (by default the whole reply is the answer) and for
+            tables without a column of answers.
+        unit: what a plain trace gives: the question and final answer of the `root`, each chat-model `call`, or, by
+            default, the root where it has both.
+        redaction: what is replaced in every text; by default what looks like a secret.
+        format: the format of all sources, where their content does not tell it.
+        progress: show a bar where there is a terminal.
+
+    Raises:
+        ConfigError: a filter, a role, a parser or a grader that does not exist.
+    """
+    reading = Reading(
+        labeler=Labeler(grader=get_grader(grader)),
+        filters=parse_filters(where),
+        redaction=DEFAULT_REDACTION if redaction is None else redaction,
+        mapping=mapping,
+        parser=None if parser is None else get_parser(parser),
+        unit=unit,
+    )
+    return Harvest(reading=reading, format=format, progress=progress)
+
+
+def count_dropped(sources: Iterable[SourceRecord]) -> dict[str, int]:
+    """Attempts left out over all sources, by reason."""
+    total: Counter[str] = Counter()
+    for source in sources:
+        total.update(source.dropped)
+    return dict(total)
 
 
 @dataclass
@@ -56,96 +189,26 @@ class _Tally:
     kept: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     unlabeled: Counter[str] = field(default_factory=Counter)
+    hashed: Any = field(default_factory=hashlib.sha256)
 
 
-def harvest(
-    sources: Iterable[Path],
-    *,
-    grader: str | Grader | Callable[[str, str], bool] = "auto",
-    mapping: Mapping[str, str] | None = None,
-    where: Iterable[str] = (),
-    progress: bool = True,
-) -> HarvestResult:
-    """Read logs into behaviors, each logged attempt once.
-
-    Run logs are told from tables by their content. A label is the label column's word where there is one, else the
-    grader's on answer and target; an attempt without an answer has none.
-
-    Args:
-        sources: run logs, and tables of attempts in JSON lines, CSV, TSV or Parquet, plain or gzipped.
-        grader: answer equality, for attempts that no label column judges.
-        mapping: role to column for the tables (`{"target": "gold"}`); `""` leaves a role out. Roles that are not named
-            are found by the usual column names, see `drr_agent.training.sources.ATTEMPT_COLUMNS`.
-        where: filters such as `model=gemma-2-2b-it` or `tokens<512` on any column of a source; all must hold.
-        progress: show a bar where there is a terminal.
-
-    Raises:
-        ConfigError: a filter, a role or a grader that does not exist.
-        DataError: a source that is missing or of no known format, or that lacks a column that is needed or named.
-    """
-    labeler, filters = Labeler(grader=get_grader(grader)), parse_filters(where)
-    opened = [
-        open_source(path, labeler=labeler, filters=filters, mapping=mapping)
-        for path in dict.fromkeys(map(Path, sources))
-    ]
-    if not opened:
-        raise DataError("expected at least one source to harvest, got none; name a run log or a table of attempts")
-    behaviors: dict[str, Behavior] = {}
-    drops: list[Drop] = []
-    records = []
-    for source in opened:
-        sha256 = _sha256(source.path)
-        tally = _take(source, behaviors, drops, progress=progress)
-        records.append(
-            SourceRecord(
-                path=str(source.path),
-                sha256=sha256,
-                kind=source.kind,
-                grader=labeler.grader.name,
-                mapping=source.mapping,
-                where=tuple(map(str, filters)),
-                **vars(tally),
-            )
-        )
-    return HarvestResult(behaviors=list(behaviors.values()), drops=drops, sources=records)
-
-
-def merge_rejects(file: Path, sources: Iterable[SourceRecord], drops: Iterable[Drop]) -> bytes:
-    """Every drop a line, with the key of the source record that counts it; older ones of the same records go.
-
-    So do damaged lines of `file`: they tell of drops, and no drop is worth a harvest.
-    """
-    keys = {record.path: record.key for record in sources}
-    rows = [row for row in _held_rejects(file) if row["harvest"] not in keys.values()]
-    rows += [{"harvest": keys.get(drop.source, ""), **drop._asdict()} for drop in drops]
-    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
-
-
-def _held_rejects(file: Path) -> Iterator[dict[str, Any]]:
-    for line in file.read_bytes().splitlines() if file.is_file() else ():
-        with suppress(ValueError, RecursionError):
-            row = json.loads(line)
-            if isinstance(row, dict) and "harvest" in row:
-                yield row
-
-
-def _take(source: Source, behaviors: dict[str, Behavior], drops: list[Drop], *, progress: bool) -> _Tally:
+def _take(source: Source, staging: Staging, *, progress: bool) -> _Tally:
     """Sort one source's attempts into behaviors and drops, and count them."""
     tally = _Tally()
-    outcomes = tqdm(source.outcomes(), desc=source.path.name, unit=" rows", disable=None if progress else True)
+    name = Path(source.location).name or source.location
+    outcomes = tqdm(source.outcomes(), desc=name, unit=" rows", disable=None if progress else True)
     for place, content in outcomes:
         tally.read += 1
-        if isinstance(content, dict) and content["id"] in behaviors:
-            content = Flaw("duplicate", f"id {content['id']} came before")
+        tally.hashed.update(f"{place}\n{content['id'] if isinstance(content, dict) else content}\n".encode())
         if content is None:
             tally.filtered += 1
-        elif isinstance(content, Flaw):
-            drops.append(Drop(str(source.path), place, content.reason, content.detail))
-            tally.dropped[content.reason] += 1
-        else:
-            behaviors[content["id"]] = content
+        elif not isinstance(content, Flaw) and staging.add(content):
             tally.kept += 1
             tally.unlabeled.update(_why_unlabeled(content, source))
+        else:
+            flaw = content if isinstance(content, Flaw) else Flaw("duplicate", f"id {content['id']} came before")
+            staging.drop(Drop(source.location, place, *flaw))
+            tally.dropped[flaw.reason] += 1
     return tally
 
 
@@ -158,6 +221,7 @@ def _why_unlabeled(behavior: Behavior, source: Source) -> Iterator[str]:
         yield "label not understood" if "label" in source.mapping else "no target"
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _hash_whole(source: Source) -> str | None:
+    """Of a file that is all there is to its source; a database has more beside it."""
+    path = Path(source.location)
+    return hash_file(path) if source.kind != "sqlite" and path.is_file() else None

@@ -1,16 +1,16 @@
 """`manifest.json`: what a dataset holds, and where it came from."""
 
 import hashlib
-import json
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from drr_agent.training.behaviors import SPLITS, Behavior, Split
+from drr_agent.training.behaviors import Split
+from drr_agent.training.redaction import Capture
 
-DATASET_SCHEMA = 1
+DATASET_SCHEMA: Literal[2] = 2
 
 
 class SourceRecord(BaseModel):
@@ -18,10 +18,10 @@ class SourceRecord(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    path: str
-    """As the caller gave it."""
+    location: str
+    """As the caller gave it, without passwords."""
     sha256: str
-    """Of the file's bytes, as they were harvested."""
+    """Of a file's bytes, as they were harvested; of a store that is no file, of what was read from it, in order."""
     kind: str
     grader: str
     mapping: dict[str, str]
@@ -47,7 +47,7 @@ class SourceRecord(BaseModel):
     @property
     def key(self) -> str:
         """Twelve hex digits of what was read and how: a later harvest of the same replaces this one."""
-        identity = self.model_dump_json(include={"path", "kind", "grader", "mapping", "where"})
+        identity = self.model_dump_json(include={"location", "kind", "grader", "mapping", "where"})
         return hashlib.sha256(identity.encode()).hexdigest()[:12]
 
 
@@ -60,9 +60,9 @@ class FileRecord(BaseModel):
     sha256: str
 
     @classmethod
-    def of(cls, split: Split, content: bytes) -> Self:
-        """The record of a file that is named by its content."""
-        sha256 = hashlib.sha256(content).hexdigest()
+    def of(cls, split: Split, file: Path) -> Self:
+        """The record of a file, which gives it the name of its content."""
+        sha256 = hash_file(file)
         return cls(name=f"{split}-{sha256[:12]}.parquet", sha256=sha256)
 
 
@@ -89,15 +89,30 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = DATASET_SCHEMA
     digest: str
     """Twelve hex digits over every row's id, label and split."""
     fractions: dict[Split, float]
+    capture: Capture
+    redaction: str
+    """What was replaced in every text before it was written."""
     files: dict[Split, FileRecord]
     splits: dict[Split, SplitCounts]
+    turns: dict[int, SplitCounts]
+    """Rows by their turn, over all splits."""
     label_sources: dict[str, int]
+    """Rows by what made the label that counts; `none` has no label."""
+    conflicts: int
+    """Rows of which two sources say opposite things."""
+    weak: int
+    """Rows whose label is weak: agreement of attempts, which nobody judged. They train only when asked to."""
+    copies: int
+    """Rows that say exactly what another attempt of the same Reasoner at the same question says."""
     origins: dict[str, int]
+    verdicts: dict[str, int]
+    """Rows by the verdict they got when they were made. An accepted one ended its run, unless the graph explored."""
     reasoners: dict[str, int]
+    prompts: dict[str, int]
     datasets: dict[str, int]
     sources: tuple[SourceRecord, ...]
 
@@ -107,50 +122,13 @@ class Manifest(BaseModel):
         return sum(split.rows for split in self.splits.values())
 
 
-def describe(
-    rows: Mapping[Split, Sequence[Behavior]],
-    *,
-    files: dict[Split, FileRecord],
-    fractions: dict[Split, float],
-    sources: tuple[SourceRecord, ...],
-) -> Manifest:
-    """The manifest of rows that are split and written."""
-    every = [row for split in SPLITS for row in rows[split]]
-    return Manifest(
-        digest=_digest(rows),
-        fractions=fractions,
-        files=files,
-        splits={split: _count(rows[split]) for split in SPLITS},
-        label_sources=_values(row["label_source"] for row in every),
-        origins=_values(row["origin"] for row in every),
-        reasoners=_values(row["reasoner"] for row in every),
-        datasets=_values(row["dataset"] for row in every),
-        sources=sources,
-    )
-
-
 def merge_records(old: Iterable[SourceRecord], new: Iterable[SourceRecord]) -> tuple[SourceRecord, ...]:
-    """One record a harvest: the same path, read the same way again, replaces the one before."""
+    """One record a harvest: the same place, read the same way again, replaces the one before."""
     records = {record.key: record for record in (*old, *new)}
-    return tuple(sorted(records.values(), key=lambda record: (record.path, record.key)))
+    return tuple(sorted(records.values(), key=lambda record: (record.location, record.key)))
 
 
-def _digest(rows: Mapping[Split, Sequence[Behavior]]) -> str:
-    lines = (json.dumps([row["id"], row["label"], split]) for split in SPLITS for row in rows[split])
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
-
-
-def _count(rows: Sequence[Behavior]) -> SplitCounts:
-    labels = Counter(row["label"] for row in rows)
-    return SplitCounts(
-        rows=len(rows),
-        questions=len({row["question_key"] for row in rows}),
-        correct=labels["correct"],
-        incorrect=labels["incorrect"],
-        unlabeled=labels[None],
-    )
-
-
-def _values(values: Iterable[str | None]) -> dict[str, int]:
-    """How often each value stands there; a missing one counts as `none`."""
-    return dict(sorted(Counter("none" if value is None else value for value in values).items()))
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,45 +1,73 @@
 """Behaviors as Parquet, with one fixed schema, so that any two files of a dataset concatenate."""
 
-import io
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from drr_agent.training.behaviors import Behavior
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_ROWS_PER_GROUP = 2_000
 
-def encode_behaviors(rows: Sequence[Behavior]) -> bytes:
-    """The bytes of a Parquet file; equal rows give equal bytes under one version of pyarrow."""
-    import pyarrow as pa
+
+class BehaviorWriter:
+    """Writes a Parquet file row by row; equal rows give equal bytes under one version of pyarrow."""
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow.parquet as pq
+
+        self._schema = behavior_schema()
+        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
+        self._waiting: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._flush()
+        self._writer.close()
+
+    def write(self, row: Behavior) -> None:
+        """Write one row, soon."""
+        self._waiting.append({**row, "signals": sorted(row["signals"].items())})
+        if len(self._waiting) == _ROWS_PER_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if self._waiting:
+            self._writer.write_table(pa.Table.from_pylist(self._waiting, schema=self._schema))
+            self._waiting.clear()
+
+
+def read_behaviors(path: Path) -> Iterator[Behavior]:
+    """The rows of a file that `BehaviorWriter` made, a group at a time."""
     import pyarrow.parquet as pq
 
-    sink = io.BytesIO()
-    records = [{**row, "signals": sorted(row["signals"].items())} for row in rows]
-    pq.write_table(pa.Table.from_pylist(records, schema=behavior_schema()), sink, compression="zstd")
-    return sink.getvalue()
-
-
-def decode_behaviors(content: bytes) -> list[Behavior]:
-    """The rows of a Parquet file that `encode_behaviors` made."""
-    import pyarrow.parquet as pq
-
-    records: list[dict[str, Any]] = pq.read_table(io.BytesIO(content)).to_pylist()
-    return [cast("Behavior", {**record, "signals": dict(record["signals"])}) for record in records]
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=_ROWS_PER_GROUP):
+            for record in batch.to_pylist():
+                yield cast("Behavior", {**record, "signals": dict(record["signals"])})
 
 
 def behavior_schema() -> "pa.Schema":
     """The columns, in the order of `Behavior`."""
     import pyarrow as pa
 
+    label = pa.struct([("value", pa.string()), ("source", pa.string()), ("at", pa.string())])
     types: dict[str, pa.DataType] = {
-        "turn": pa.int64(),
-        "draw": pa.int64(),
+        **dict.fromkeys(("turn", "draw", "copies", "input_tokens", "output_tokens"), pa.int64()),
+        **dict.fromkeys(("score", "propensity"), pa.float64()),
+        "labels": pa.list_(label),
         "truncated": pa.bool_(),
         "signals": pa.map_(pa.string(), pa.float64()),
         "logprobs": pa.list_(pa.float64()),
-        "input_tokens": pa.int64(),
-        "output_tokens": pa.int64(),
     }
     return pa.schema([(name, types.get(name, pa.string())) for name in Behavior.__annotations__])

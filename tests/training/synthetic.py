@@ -5,7 +5,8 @@ from typing import Any
 
 from drr_agent.encoding import encode
 from drr_agent.questions import question_key
-from drr_agent.training.behaviors import Behavior, to_request
+from drr_agent.training.behaviors import Behavior, to_request, with_labels
+from drr_agent.training.labels import LabelRecord
 
 _WORDS = [
     "one",
@@ -45,8 +46,11 @@ def make_behavior(question: str = "How many apples?", **changes: Any) -> Behavio
         "target": "two",
         "label": "correct",
         "label_source": "grader:exact",
+        "labelled_at": None,
+        "labels": [],
         "turn": 1,
         "draw": 0,
+        "copies": 1,
         "feedback": "first",
         "truncated": False,
         "signals": {},
@@ -55,11 +59,19 @@ def make_behavior(question: str = "How many apples?", **changes: Any) -> Behavio
         "output_tokens": 10,
         "reasoner": "tiny",
         "prompts": "0123456789ab",
+        "dm": None,
+        "score": None,
+        "verdict": None,
         "origin": "distilled",
+        "propensity": 1.0,
         "dataset": None,
         "started_at": None,
     }
-    return {**row, **changes}  # type: ignore[typeddict-item]
+    row = {**row, **changes}  # type: ignore[typeddict-item]
+    said: list[LabelRecord] = (
+        [] if row["label"] is None else [{"value": row["label"], "source": "grader:exact", "at": None}]
+    )
+    return with_labels(row, changes.get("labels", said))
 
 
 def make_behaviors(

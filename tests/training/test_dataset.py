@@ -11,43 +11,31 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from training.synthetic import make_behavior
 
 from drr_agent.errors import ConfigError, DataError
 from drr_agent.lines import hold
-from drr_agent.questions import question_key
-from drr_agent.training.behaviors import SPLITS, Behavior, assign_split
-from drr_agent.training.dataset import DEFAULT_FRACTIONS, load_dataset, require_both_classes, write_dataset
-from drr_agent.training.harvest import Drop, harvest
+from drr_agent.training.behaviors import SPLITS, assign_split
+from drr_agent.training.dataset import DEFAULT_FRACTIONS, load_dataset, require_both_classes
+from drr_agent.training.dataset_writer import write_dataset
+from drr_agent.training.harvest import harvest_dataset
+from drr_agent.training.staging import Drop
 
 
 def behavior(number=0, **changes):
-    question = f"What is {number // 2} + 1?"
-    record: Behavior = {
+    record = {
         "id": f"r{number}:1",
         "run_id": f"r{number}",
-        "question_key": question_key(question),
-        "question": question,
-        "context": "",
-        "rationale": "é\n\t🙂",
-        "answer": "1",
-        "target": "1",
+        "rationale": f"é\n\t🙂 {number}",
         "label": "correct" if number % 3 else "incorrect",
-        "label_source": "grader:auto",
-        "turn": 1,
         "draw": number % 2,
-        "feedback": "first",
-        "truncated": None,
         "signals": {"logprob_mean": -0.5, "truncated": None},
         "logprobs": [-0.25, -0.75],
         "input_tokens": None,
         "output_tokens": 5,
         "reasoner": "pocket",
-        "prompts": "p",
-        "origin": "distilled",
-        "dataset": None,
-        "started_at": None,
     }
-    return {**record, **changes}
+    return make_behavior(f"What is {number // 2} + 1?", **{**record, **changes})
 
 
 def rows_by_id(dataset):
@@ -136,8 +124,7 @@ def test_a_row_that_comes_again(folder, old, new, held):
 def harvested(tmp_path, *lines):
     log = tmp_path / "rows.jsonl"
     log.write_text("\n".join(lines))
-    result = harvest([log])
-    return write_dataset(result.behaviors, tmp_path / "data", sources=result.sources, drops=result.drops)
+    return harvest_dataset([log], tmp_path / "data")[0]
 
 
 def test_rejects_follow_the_newest_harvest_of_a_file(tmp_path):
@@ -230,7 +217,7 @@ def edit_manifest(**changes):
         pytest.param(edit_manifest(digest="0" * 12), "expected `digest`", id="other-digest"),
         pytest.param(edit_manifest(reasoners={"pocket": 1}), "expected `reasoners`", id="other-counts"),
         pytest.param(edit_manifest(fractions={"train": 0.1, "test": 0.9}), "every row", id="other-splits"),
-        pytest.param(edit_manifest(schema_version=2), "dataset of schema 1 .* got 2", id="other-schema"),
+        pytest.param(edit_manifest(schema_version=1), "dataset of schema 2 .* got 1", id="other-schema"),
         pytest.param(edit_manifest(surprise=1), "whole manifest", id="unknown-field"),
         pytest.param(lambda folder: (folder / "manifest.json").write_text("{"), "whole manifest", id="torn-manifest"),
         pytest.param(lambda folder: (folder / "manifest.json").write_text("[]"), "got None", id="no-manifest-at-all"),
@@ -298,9 +285,9 @@ def test_both_classes_pass():
 KILLED_WRITE = """
     import os, sys
     from pathlib import Path
-    sys.path.insert(0, sys.argv[2])
+    sys.path[:0] = [sys.argv[2], os.path.dirname(sys.argv[2])]
     from test_dataset import behavior
-    from drr_agent.training.dataset import write_dataset
+    from drr_agent.training.dataset_writer import write_dataset
 
     left = int(sys.argv[3])
     replace = Path.replace

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drr_agent.errors import ConfigError, DataError
-from drr_agent.training.dataset import write_dataset
+from drr_agent.training.dataset_writer import write_dataset
 from drr_agent.training.harvest import harvest
 
 ROW = {
@@ -84,7 +84,7 @@ def test_a_logged_attempt_becomes_a_behavior(write):
     ]
     result = harvest([write(run(attempts=attempts), name="runs.jsonl.gz")])
     first, second = result.behaviors
-    assert [first["id"], second["id"]] == ["r1:1", "r1:2"]
+    assert [row_id.rpartition(":")[0] for row_id in (first["id"], second["id"])] == ["r1:1", "r1:2"]
     assert [first["label"], second["label"]] == ["incorrect", "correct"]
     assert first["label_source"] == "grader:auto"
     assert first["signals"] == {"x": 0.25, "y": None}
@@ -186,7 +186,7 @@ def test_filters_choose_rows(write, where, kept):
 def test_filters_see_the_run_and_the_attempt(write):
     runs = write(run("r1", [make_attempt("4", turn=1), make_attempt("5", turn=2)]), run("r2", reasoner="other"))
     result = harvest([runs], where=["reasoner=pocket", "turn>1"])
-    assert [behavior["id"] for behavior in result.behaviors] == ["r1:2"]
+    assert [behavior["turn"] for behavior in result.behaviors] == [2]
     assert result.sources[0].filtered == 2
 
 
@@ -199,7 +199,8 @@ def test_everything_left_out_is_named(write):
         run("r2", []),
         run("r3", question=" "),
         run("r4", [make_attempt("4", rationale="half \ud83d")]),
-        run("r1", [make_attempt("4", turn=2)]),
+        run("r5"),
+        run("r5"),
         '{"schema": 1, "run_id"',
         name="runs.jsonl",
     )
@@ -213,10 +214,10 @@ def test_everything_left_out_is_named(write):
         ("run r1 turn 1", "failed call"),
         ("run r2", "empty run"),
         ("run r3 turn 1", "no question"),
-        ("run r1 turn 2", "duplicate"),
-        ("line 6", "unreadable"),
+        ("run r5 turn 1", "duplicate"),
+        ("line 7", "unreadable"),
     ]
-    assert [(s.read, s.kept, sum(s.dropped.values())) for s in result.sources] == [(6, 1, 5), (7, 2, 5)]
+    assert [(s.read, s.kept, sum(s.dropped.values())) for s in result.sources] == [(6, 1, 5), (8, 3, 5)]
     assert result.dropped == dict(Counter(drop.reason for drop in result.drops))
 
 

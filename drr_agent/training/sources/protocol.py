@@ -1,13 +1,23 @@
 """What a log source gives the harvest: each attempt as a behavior, or why it is none."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
+from drr_agent.parsing import Parser
 from drr_agent.runs import Reject
+from drr_agent.state import Run
 from drr_agent.training.behaviors import Behavior
+from drr_agent.training.filters import RowFilter
+from drr_agent.training.labels import Labeler
+from drr_agent.training.redaction import DEFAULT_REDACTION, Redaction
 
-DropReason = Literal["unreadable", "empty run", "failed call", "no question", "bad value", "duplicate"]
+DropReason = Literal["unreadable", "empty run", "failed call", "no question", "no reply", "bad value", "duplicate"]
+
+
+Unit = Literal["auto", "root", "call"]
+"""What of a plain trace is an attempt: the root's question and final answer, each chat-model call, or the root where it
+has both and the calls elsewhere."""
 
 
 class Flaw(NamedTuple):
@@ -26,17 +36,71 @@ class Outcome(NamedTuple):
     """`None` when the caller's filters leave the attempt out."""
 
 
-class Source(Protocol):
-    """A store of logged attempts."""
+class LoggedRun(NamedTuple):
+    """A run as a store tells of it, whole or as far as it came."""
+
+    place: str
+    """Where in the source, such as `line 17` or `thread 4 checkpoint 1f0…`."""
+    run: Run
+    ids: Sequence[str] | None = None
+    """The store's own ids of the attempts, one each, where it has them; else they are made of run, turn and text."""
+    dataset: str | None = None
+
+
+class LostEntry(NamedTuple):
+    """Something in a store that is no run, and why."""
+
+    place: str
+    flaw: Flaw
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How all sources of a harvest are read."""
+
+    labeler: Labeler
+    filters: tuple[RowFilter, ...] = ()
+    redaction: Redaction = DEFAULT_REDACTION
+    mapping: Mapping[str, str] | None = None
+    """Role to column, for tables."""
+    parser: Parser | None = None
+    """How the answer is read out of a reply, where the source does not keep it apart."""
+    unit: Unit = "auto"
+
+
+class RunReader(Protocol):
+    """A store of runs. What is in it is given once, in an order of its own, one at a time, never all in memory."""
 
     @property
-    def path(self) -> Path:
-        """Where it is."""
+    def location(self) -> str:
+        """Where it is, fit to be shown: without passwords."""
         ...
 
     @property
     def kind(self) -> str:
-        """What it is: `runs`, `jsonl`, `csv`, `tsv`, `parquet`."""
+        """The name of its format."""
+        ...
+
+    def entries(self) -> Iterator[LoggedRun | LostEntry]:
+        """Every run, and every entry that cannot be one; anew at each call.
+
+        Raises:
+            DataError: the store as a whole cannot be read.
+        """
+        ...
+
+
+class Source(Protocol):
+    """A store of logged attempts."""
+
+    @property
+    def location(self) -> str:
+        """Where it is, fit to be shown: without passwords."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """The name of its format, such as `runs`, `csv`, `sqlite` or `langsmith`."""
         ...
 
     @property
@@ -49,8 +113,8 @@ class Source(Protocol):
         ...
 
 
-def unreadable(rejects: list[Reject]) -> Iterator[Outcome]:
+def unreadable(rejects: list[Reject]) -> Iterator[LostEntry]:
     """The lines a reader has rejected since the last call; empties the list."""
     for reject in rejects:
-        yield Outcome(f"line {reject.line}", Flaw("unreadable", reject.reason))
+        yield LostEntry(f"line {reject.line}", Flaw("unreadable", reject.reason))
     rejects.clear()

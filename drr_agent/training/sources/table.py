@@ -10,8 +10,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from langchain_core.messages import AIMessage
+
 from drr_agent.columns import CellError, Synonyms, resolve_columns, to_floats, to_int, to_text
 from drr_agent.errors import DataError
+from drr_agent.parsing import Parser
 from drr_agent.questions import question_key
 from drr_agent.runs import Reject
 from drr_agent.signals import DEFAULT_SIGNALS, SignalInput, compute_signals
@@ -19,8 +22,10 @@ from drr_agent.state import NO_USAGE, Draft
 from drr_agent.tables import TableRow, read_table, table_format
 from drr_agent.training.behaviors import Behavior
 from drr_agent.training.filters import RowFilter
-from drr_agent.training.labels import Labeled, Labeler
+from drr_agent.training.labels import Labeler, LabelRecord, resolve_labels
+from drr_agent.training.redaction import DEFAULT_REDACTION, Redaction
 from drr_agent.training.sources.protocol import Flaw, Outcome, unreadable
+from drr_agent.training.times import to_utc
 
 ATTEMPT_COLUMNS: Synonyms = {
     "question": ("question", "problem", "query", "prompt", "input"),
@@ -48,6 +53,8 @@ ATTEMPT_COLUMNS: Synonyms = {
 _IDENTITY = ("run_id", "question_id", "reasoner", "dataset", "prompts", "context")
 """Beside the question and the draw: what says which run a row belongs to."""
 
+_PROSE = ("answer", "target", "rationale", "context")
+"""What may hold a secret."""
 _SEEN_ROWS = 1_000
 """Rows looked at for the columns of a JSON-lines file, whose rows may differ."""
 
@@ -66,6 +73,14 @@ class TableSource:
     filters: tuple[RowFilter, ...] = ()
     wanted: Mapping[str, str] | None = None
     """Role to column as the caller says; other roles are found by the usual names."""
+    redaction: Redaction = DEFAULT_REDACTION
+    parser: Parser | None = None
+    """Reads the answer out of the rationale, in a table without a column of answers."""
+
+    @property
+    def location(self) -> str:
+        """The path."""
+        return str(self.path)
 
     @cached_property
     def kind(self) -> str:
@@ -88,8 +103,9 @@ class TableSource:
                     f"expected a filter on a column of {str(self.path)!r}, got {row_filter.column!r}; "
                     f"the columns are {', '.join(columns)}"
                 )
+        said = "answer" if self.parser is None else "rationale"
         return resolve_columns(
-            columns, self.wanted, synonyms=ATTEMPT_COLUMNS, required=("question", "answer"), source=str(self.path)
+            columns, self.wanted, synonyms=ATTEMPT_COLUMNS, required=("question", said), source=str(self.path)
         )
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -97,9 +113,9 @@ class TableSource:
         rejects: list[Reject] = []
         copies: Counter[str] = Counter()
         for row in read_table(self.path, on_reject=rejects.append):
-            yield from unreadable(rejects)
+            yield from (Outcome(*lost) for lost in unreadable(rejects))
             yield Outcome(f"line {row.line}", self._content(row, copies))
-        yield from unreadable(rejects)
+        yield from (Outcome(*lost) for lost in unreadable(rejects))
 
     def _content(self, row: TableRow, copies: Counter[str]) -> Behavior | Flaw | None:
         cells = {role: row.cells.get(column) for role, column in self.mapping.items()}
@@ -114,14 +130,20 @@ class TableSource:
             return Flaw("bad value", "a cell that is nested too deeply")
 
     def _behavior(self, question: str, cells: Mapping[str, Any], copies: Counter[str]) -> Behavior:
-        texts = {role: to_text(cells.get(role)) for role in ("answer", "target", "rationale", *_IDENTITY)}
+        raw = {role: to_text(cells.get(role)) for role in ("answer", "target", "rationale", *_IDENTITY)}
+        if self.parser is not None and "answer" not in self.mapping:
+            raw["rationale"], raw["answer"], _ = self.parser.parse(AIMessage(raw["rationale"] or ""))
+        texts = {role: self.redaction.optional(text) if role in _PROSE else text for role, text in raw.items()}
+        question = self.redaction.text(question)
         numbers = {role: to_int(cells.get(role)) for role in ("turn", "draw", "input_tokens", "output_tokens")}
         turn = 1 if numbers["turn"] is None else numbers["turn"]
         key = question_key(question)
         identity = [key, numbers["draw"], *(texts[role] for role in _IDENTITY)]
         row_id = self._row_id(identity, numbers, texts, copies)
-        draft = _draft(cells, rationale=_or_empty(texts["rationale"]), answer=texts["answer"])
-        label, label_source = self._label(texts["answer"], texts["target"], cells)
+        draft = _draft(cells, rationale=_or_empty(raw["rationale"]), answer=raw["answer"])
+        started_at = to_text(cells.get("started_at"))
+        labels = self._labels(raw["answer"], raw["target"], cells, at=to_utc(started_at))
+        counted = resolve_labels(labels)
         feedback = to_text(cells.get("feedback"))
         return {
             "id": row_id,
@@ -129,13 +151,16 @@ class TableSource:
             "question_key": key,
             "question": question,
             "context": _or_empty(texts["context"]),
-            "rationale": draft["rationale"],
-            "answer": draft["answer"],
+            "rationale": _or_empty(texts["rationale"]),
+            "answer": texts["answer"],
             "target": texts["target"],
-            "label": label,
-            "label_source": label_source,
+            "label": None if counted is None else counted["value"],
+            "label_source": None if counted is None else counted["source"],
+            "labelled_at": None if counted is None else counted["at"],
+            "labels": labels,
             "turn": turn,
             "draw": numbers["draw"],
+            "copies": 1,
             "feedback": feedback if feedback is not None else "first" if turn == 1 else "unknown",
             "truncated": draft["truncated"],
             "signals": compute_signals(DEFAULT_SIGNALS, SignalInput(question=question, draft=draft)),
@@ -144,9 +169,13 @@ class TableSource:
             "output_tokens": numbers["output_tokens"],
             "reasoner": "unknown" if texts["reasoner"] is None else texts["reasoner"],
             "prompts": texts["prompts"],
+            "dm": None,
+            "score": None,
+            "verdict": None,
             "origin": "imported",
+            "propensity": None,
             "dataset": texts["dataset"],
-            "started_at": to_text(cells.get("started_at")),
+            "started_at": started_at,
         }
 
     def _row_id(
@@ -163,10 +192,12 @@ class TableSource:
         copies[row_id] += 1
         return row_id if copies[row_id] == 1 else f"{row_id}-{copies[row_id]}"
 
-    def _label(self, answer: str | None, target: str | None, cells: Mapping[str, Any]) -> Labeled:
+    def _labels(
+        self, answer: str | None, target: str | None, cells: Mapping[str, Any], *, at: str | None
+    ) -> list[LabelRecord]:
         if "label" in self.mapping:
-            return self.labeler.by_column(answer, cells["label"], self.mapping["label"])
-        return self.labeler.by_target(answer, target)
+            return self.labeler.by_column(answer, cells["label"], self.mapping["label"], at=at)
+        return self.labeler.by_target(answer, target, at=at)
 
 
 def _draft(cells: Mapping[str, Any], *, rationale: str, answer: str | None) -> Draft:

@@ -1,0 +1,232 @@
+"""Writing a dataset, or adding to one: whole or not at all, and twice is once."""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from drr_agent.errors import ConfigError, DataError
+from drr_agent.lines import hold
+from drr_agent.training.behaviors import SPLITS, Behavior, Split, assign_split
+from drr_agent.training.card import dataset_card
+from drr_agent.training.census import Census
+from drr_agent.training.dataset import CARD, DEFAULT_FRACTIONS, MANIFEST, REJECTS, Dataset, load_dataset
+from drr_agent.training.labels import LabelRecord
+from drr_agent.training.manifest import FileRecord, Manifest, SourceRecord, merge_records
+from drr_agent.training.parquet import BehaviorWriter
+from drr_agent.training.redaction import Capture, Redaction
+from drr_agent.training.rejects import write_rejects
+from drr_agent.training.staging import Drop, Staging
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetWriter:
+    """A dataset while it is written: rows are staged, and `commit` makes them the dataset."""
+
+    path: Path
+    held: Dataset | None
+    """What is there already."""
+    staging: Staging
+    fractions: dict[Split, float]
+    redaction: str
+    capture: Capture
+
+    def commit(self, sources: Iterable[SourceRecord] = ()) -> Dataset:
+        """Write what is staged.
+
+        Args:
+            sources: what the rows of this harvest come from.
+
+        Raises:
+            DataError: nothing is staged.
+        """
+        sources = tuple(sources)
+        with _beside(self.path) as temporary:
+            staged = temporary / "dataset"
+            staged.mkdir()
+            census, files = self._write_rows(staged)
+            if not census.count:
+                raise DataError(
+                    f"expected behaviors to write to {str(self.path)!r}, got none; see what was dropped, and why"
+                )
+            write_rejects(staged / REJECTS, held=self.path / REJECTS, sources=sources, drops=self.staging.drops())
+            manifest = self._manifest(census, files, sources)
+            (staged / CARD).write_text(dataset_card(manifest), encoding="utf-8")
+            (staged / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            self._replace(staged, [*(record.name for record in files.values()), REJECTS, CARD, MANIFEST])
+        before = 0 if self.held is None else self.held.manifest.count
+        return Dataset(path=self.path, manifest=manifest, added=manifest.count - before)
+
+    def _write_rows(self, folder: Path) -> tuple[Census, dict[Split, FileRecord]]:
+        census, files = Census(), {}
+        with ExitStack() as stack:
+            writers = {split: stack.enter_context(BehaviorWriter(folder / split)) for split in SPLITS}
+            for row in self.staging.ordered():
+                split = assign_split(row["question_key"], self.fractions)
+                census.add(split, row)
+                writers[split].write(row)
+        for split in SPLITS:
+            files[split] = FileRecord.of(split, folder / split)
+            (folder / split).rename(folder / files[split].name)
+        return census, files
+
+    def _manifest(self, census: Census, files: dict[Split, FileRecord], sources: tuple[SourceRecord, ...]) -> Manifest:
+        return Manifest(
+            fractions=self.fractions,
+            capture=self.capture,
+            redaction=self.redaction,
+            files=files,
+            sources=merge_records(() if self.held is None else self.held.manifest.sources, sources),
+            **census.findings(),
+        )
+
+    def _replace(self, staged: Path, names: list[str]) -> None:
+        """Put the files in place, the manifest last; a new folder appears whole."""
+        for name in names:
+            with (staged / name).open("rb") as stream:
+                os.fsync(stream.fileno())
+        if self.held is None:
+            staged.replace(self.path)
+            return
+        for name in names:
+            (staged / name).replace(self.path / name)
+        for record in self.held.manifest.files.values():
+            if record.name not in names:
+                (self.path / record.name).unlink(missing_ok=True)
+
+
+@contextmanager
+def edit_dataset(
+    out: Path, *, fractions: Mapping[Split, float] | None = None, redaction: Redaction | None = None
+) -> Iterator[DatasetWriter]:
+    """Hold a folder, and stage the rows that are there.
+
+    Args:
+        out: a new or empty folder, or a dataset.
+        fractions: the share of questions in each split, which must sum to 1; by default those of the dataset at `out`,
+            else `DEFAULT_FRACTIONS`.
+        redaction: what was done to the texts of the rows to come; by default what was done to those that are there.
+
+    Raises:
+        ConfigError: fractions that cannot be; or other ones, or another redaction, than those of the dataset at `out`.
+        DataError: a folder that is something else or that another harvest writes, or a damaged dataset.
+    """
+    out = Path(out)
+    with hold(out.resolve(), by="another harvest"):  # a merge with rows that change meanwhile would lose some
+        held = _existing(out)
+        shares = _fractions(fractions, held)
+        name, capture = _redaction(redaction, held)
+        staging = Staging() if held is None else Staging(held.iter_rows())
+        try:
+            yield DatasetWriter(path=out, held=held, staging=staging, fractions=shares, redaction=name, capture=capture)
+        finally:
+            staging.close()
+
+
+def write_dataset(
+    behaviors: Iterable[Behavior],
+    out: Path,
+    *,
+    fractions: Mapping[Split, float] | None = None,
+    redaction: Redaction | None = None,
+    sources: Iterable[SourceRecord] = (),
+    drops: Iterable[Drop] = (),
+) -> Dataset:
+    """Write behaviors as a dataset, or add them to the one at `out`: whole or not at all, and twice is once.
+
+    The same behaviors give the same rows, files and digest, in whatever order and in however many harvests they come.
+    What a later call says of a row counts, and what it does not say stays.
+
+    Args:
+        behaviors: any number; what is done to their texts is the caller's to do.
+        out: a new or empty folder, or a dataset.
+        fractions: as for `edit_dataset`.
+        redaction: as for `edit_dataset`.
+        sources: where the behaviors come from.
+        drops: what was left out; added to `rejects.jsonl`.
+
+    Raises:
+        ConfigError: as `edit_dataset`.
+        DataError: as `edit_dataset`, and when there is no behavior.
+    """
+    with edit_dataset(out, fractions=fractions, redaction=redaction) as writer:
+        for row in behaviors:
+            writer.staging.add(row)
+        for drop in drops:
+            writer.staging.drop(drop)
+        return writer.commit(sources)
+
+
+def add_labels(path: Path, labels: Iterable[tuple[str, LabelRecord]]) -> tuple[Dataset, int]:
+    """Add judgments to rows of a dataset.
+
+    Args:
+        path: the dataset.
+        labels: a behavior's id and a judgment of it, each.
+
+    Returns:
+        The dataset, and how many judgments are of rows that it does not have.
+
+    Raises:
+        DataError: there is no dataset at `path`, another harvest writes it, or it is damaged.
+    """
+    load_dataset(path)
+    with edit_dataset(path) as writer:
+        unknown = sum(not writer.staging.label(row_id, label) for row_id, label in labels)
+        return writer.commit(), unknown
+
+
+def _existing(out: Path) -> Dataset | None:
+    """The dataset at `out`, if there is one; anything else there is not ours to write over."""
+    if (out / MANIFEST).is_file():
+        return load_dataset(out)
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise DataError(f"expected a dataset or an empty place at {str(out)!r}, found other files; name another folder")
+    return None
+
+
+def _redaction(redaction: Redaction | None, held: Dataset | None) -> tuple[str, Capture]:
+    if redaction is None:
+        return ("none", "full") if held is None else (held.manifest.redaction, held.manifest.capture)
+    given: tuple[str, Capture] = (redaction.name, redaction.capture)
+    if held is not None and given != (held.manifest.redaction, held.manifest.capture):
+        raise ConfigError(
+            f"the dataset's texts were redacted by {held.manifest.redaction!r} and captured as "
+            f"{held.manifest.capture!r}, got {given[0]!r} and {given[1]!r}; use the same, or name a new folder"
+        )
+    return given
+
+
+def _fractions(fractions: Mapping[Split, float] | None, held: Dataset | None) -> dict[Split, float]:
+    old = None if held is None else held.manifest.fractions
+    if fractions is None:
+        return dict(DEFAULT_FRACTIONS) if old is None else old
+    shares = {split: float(fractions.get(split, 0.0)) for split in SPLITS}
+    possible = min(shares.values()) >= 0 and abs(sum(shares.values()) - 1) <= 1e-9
+    if set(fractions) - set(SPLITS) or not possible:
+        raise ConfigError(f"`fractions` must give shares of {', '.join(SPLITS)} that sum to 1, got {dict(fractions)!r}")
+    if old is not None and shares != old:
+        raise ConfigError(
+            f"the dataset was split by {old!r}, got {shares!r}; leave `fractions` out or name a new folder"
+        )
+    return shares
+
+
+@contextmanager
+def _beside(out: Path) -> Iterator[Path]:
+    """A temporary folder on the same disk; the caller holds `out`."""
+    _clear(out)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
+        yield Path(temporary)
+
+
+def _clear(out: Path) -> None:
+    """Remove what killed commits left beside the folder."""
+    name = re.compile(rf"\.{re.escape(out.name)}-[a-z0-9_]{{8}}")
+    for folder in out.parent.iterdir():
+        if name.fullmatch(folder.name) and {file.name for file in folder.iterdir()} <= {"dataset"}:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,163 @@
+"""Runs as a source of attempts: whatever store they come from, here they become behaviors, the same way."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from drr_agent.columns import CellError, valid_text
+from drr_agent.errors import DataError
+from drr_agent.policy import first_accepted
+from drr_agent.questions import question_key
+from drr_agent.state import Attempt, Run
+from drr_agent.training.behaviors import Behavior, BehaviorOrigin
+from drr_agent.training.filters import RowFilter
+from drr_agent.training.labels import Labeler, LabelRecord, merge_labels, resolve_labels
+from drr_agent.training.redaction import DEFAULT_REDACTION, Redaction
+from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry, Outcome, RunReader
+
+_TEXTS = ("question", "context", "rationale", "answer", "target", "reasoner")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSource:
+    """The attempts of a store of runs. Filters see the fields of the run and, over them, those of the attempt."""
+
+    reader: RunReader
+    labeler: Labeler
+    filters: tuple[RowFilter, ...] = ()
+    redaction: Redaction = DEFAULT_REDACTION
+    mapping: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the filters."""
+        fields = Run.__annotations__.keys() | Attempt.__annotations__.keys()
+        for row_filter in self.filters:
+            if row_filter.column not in fields:
+                raise DataError(
+                    f"expected a filter on a field of a logged run or attempt in {self.location!r}, "
+                    f"got {row_filter.column!r}; the fields are {', '.join(sorted(fields))}"
+                )
+
+    @property
+    def location(self) -> str:
+        """The reader's."""
+        return self.reader.location
+
+    @property
+    def kind(self) -> str:
+        """The reader's."""
+        return self.reader.kind
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Every attempt of every run."""
+        for entry in self.reader.entries():
+            if isinstance(entry, LostEntry):
+                yield Outcome(entry.place, entry.flaw)
+            elif not entry.run["attempts"]:
+                yield Outcome(entry.place, Flaw("empty run", entry.run["stop_reason"]))
+            else:
+                yield from self._attempts(entry)
+
+    def _attempts(self, entry: LoggedRun) -> Iterator[Outcome]:
+        run = entry.run
+        ids = attempt_ids(run, self.redaction) if entry.ids is None else entry.ids
+        accepted = first_accepted(run["attempts"])
+        for index, (attempt, row_id) in enumerate(zip(run["attempts"], ids, strict=True)):
+            place = f"{entry.place} turn {attempt['turn']}"
+            logged = _Logged(entry, attempt, index, row_id, accepted is not None and index > accepted)
+            yield Outcome(place, self._content(logged))
+
+    def _content(self, logged: "_Logged") -> Behavior | Flaw | None:
+        run, attempt = logged.entry.run, logged.attempt
+        row: Mapping[str, object] = {**run, **attempt}
+        if not all(row_filter.matches(row) for row_filter in self.filters):
+            return None
+        if attempt["error"] is not None:
+            return Flaw("failed call", attempt["error"])
+        if not run["question"].strip():
+            return Flaw("no question", "")
+        try:
+            for name in _TEXTS:
+                valid_text(str(row[name]))
+        except CellError as error:
+            return Flaw("bad value", str(error))
+        return self._behavior(logged)
+
+    def _behavior(self, logged: "_Logged") -> Behavior:
+        (entry, attempt, place, row_id, explored), run = logged, logged.entry.run
+        labels = self._labels(run, attempt, place)
+        counted = resolve_labels(labels)
+        usage = attempt["usage"]
+        metered = usage["unmetered_calls"] == 0
+        question, write = self.redaction.text(run["question"]), self.redaction.optional
+        origin: BehaviorOrigin = "explored" if explored else run["origin"]
+        return {
+            "id": row_id,
+            "run_id": run["run_id"],
+            "question_key": question_key(question),
+            "question": question,
+            "context": self.redaction.text(run["context"]),
+            "rationale": self.redaction.text(attempt["rationale"]),
+            "answer": write(attempt["answer"]),
+            "target": write(run["target"]),
+            "label": None if counted is None else counted["value"],
+            "label_source": None if counted is None else counted["source"],
+            "labelled_at": None if counted is None else counted["at"],
+            "labels": labels,
+            "turn": attempt["turn"],
+            "draw": run["draw"],
+            "copies": 1,
+            "feedback": attempt["feedback"],
+            "truncated": attempt["truncated"],
+            "signals": attempt["signals"],
+            "logprobs": attempt["logprobs"],
+            "input_tokens": usage["input_tokens"] if metered else None,
+            "output_tokens": usage["output_tokens"] if metered else None,
+            "reasoner": run["reasoner"],
+            "prompts": run["prompts"],
+            "dm": run["dm"],
+            "score": attempt["score"],
+            "verdict": attempt["verdict"],
+            "origin": origin,
+            "propensity": run.get("explore", 0.0) if explored else 1.0,
+            "dataset": entry.dataset,
+            "started_at": run["started_at"],
+        }
+
+    def _labels(self, run: Run, attempt: Attempt, place: int) -> list[LabelRecord]:
+        """What the grader and the store say of an attempt; nobody can judge one without an answer."""
+        if attempt["answer"] is None:
+            return []
+        said = [
+            LabelRecord(value=label["value"], source=label["source"], at=label["at"])
+            for label in run.get("labels", ())
+            if label["turn"] == attempt["turn"] or (label["turn"] is None and place == run["choice"])
+        ]
+        return merge_labels(self.labeler.by_target(attempt["answer"], run["target"], at=run["started_at"]), said)
+
+
+class _Logged(NamedTuple):
+    """An attempt where it stands in its run."""
+
+    entry: LoggedRun
+    attempt: Attempt
+    place: int
+    row_id: str
+    explored: bool
+    """Made after an accept."""
+
+
+def attempt_ids(run: Run, redaction: Redaction) -> Sequence[str]:
+    """A stable id for each attempt: run, turn, and a hash of what was said up to it, as far as it may be written.
+
+    Branches of a forked run share its id: what they have in common has the same ids, and what they do not has others.
+    """
+    said = hashlib.sha256()
+    ids = []
+    for attempt in run["attempts"]:
+        texts = (redaction.text(attempt["rationale"]), redaction.optional(attempt["answer"]))
+        said.update(json.dumps([attempt["turn"], *texts]).encode())
+        ids.append(f"{run['run_id']}:{attempt['turn']}:{said.hexdigest()[:8]}")
+    return ids

@@ -1,0 +1,138 @@
+"""Calls of agents that never used this package: what was asked and what came back, as runs of one or more turns.
+
+A reader of traces gives each call, or each whole run of an agent, as a `Call`. Calls that ask the same question in the
+same thread are turns of one run, in the order of their times; every other call is a run of one turn.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage
+from typing_extensions import TypedDict  # as in `state.py`
+
+from drr_agent.conversation import last_human, render
+from drr_agent.drafts import failed_draft, read_draft
+from drr_agent.parsing import Parser, clean_text
+from drr_agent.questions import question_key
+from drr_agent.signals import DEFAULT_SIGNALS, SignalInput, compute_signals
+from drr_agent.state import RUN_SCHEMA, Attempt, Draft, Run, RunLabel, add_usage
+from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry
+from drr_agent.training.spool import Spool
+
+
+class Call(TypedDict):
+    """One question and what came back; plain JSON."""
+
+    id: str
+    """Of the call, or of the agent's run, in its store: the same in every export."""
+    place: str
+    """Where in the source, for messages."""
+    thread: str | None
+    """Conversation or session; calls without one are runs of their own."""
+    started_at: str | None
+    """As `to_utc` gives it."""
+    question: str
+    context: str
+    draft: Draft
+    reasoner: str
+    target: str | None
+    labels: list[RunLabel]
+    """Their `turn` is set here."""
+    dataset: str | None
+
+
+def read_call(
+    messages: Sequence[BaseMessage], reply: AIMessage | None, *, parser: Parser, error: str | None, seconds: float
+) -> tuple[str, str, Draft] | Flaw:
+    """Question, context and draft of a call; or why it is none.
+
+    Args:
+        messages: what the Reasoner was asked; the last human message is the question.
+        reply: what came back; `None` when nothing did.
+        parser: how the answer is read out of the reply. A structured parser needs a Reasoner at hand, so it cannot be.
+        error: why nothing came back, where the store says so.
+        seconds: how long it took.
+    """
+    place = last_human(messages)
+    if place is None or not str(messages[place].text).strip():
+        return Flaw("no question", "")
+    question, context = clean_text(str(messages[place].text)), clean_text(render(messages[:place]))
+    if reply is not None and error is None:
+        parsed = parser.parse(reply)
+        return question, context, read_draft(parsed, reply, feedback="first", seconds=seconds)
+    if error is None:
+        return Flaw("no reply", "")
+    return question, context, failed_draft(error, feedback="first", seconds=seconds)
+
+
+def group_calls(found: Iterable[Call | LostEntry]) -> Iterator[LoggedRun | LostEntry]:
+    """Calls as runs. Nothing is kept in memory but one run at a time."""
+    spool = Spool()
+    try:
+        for entry in found:
+            if isinstance(entry, LostEntry):
+                yield entry
+            else:
+                spool.add(_run_id(entry), f"{entry['started_at'] or ''} {entry['id']}", entry)
+        for run_id, calls in spool.groups():
+            yield _as_run(run_id, calls)
+    finally:
+        spool.close()
+
+
+def _run_id(call: Call) -> str:
+    """Of a thread and a question, so that a grown export gives the same; of the call where there is no thread."""
+    identity = call["id"] if call["thread"] is None else f"{call['thread']}\n{question_key(call['question'])}"
+    return hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def _as_run(run_id: str, calls: list[Call]) -> LoggedRun:
+    calls = list({call["id"]: call for call in calls}.values())
+    attempts: list[Attempt] = []
+    for call in calls:
+        attempts.append(_as_attempt(call, attempts))
+    last, answered = calls[-1], [index for index, call in enumerate(calls) if call["draft"]["answer"] is not None]
+    labels: list[RunLabel] = [{**label, "turn": n} for n, call in enumerate(calls, 1) for label in call["labels"]]
+    run: Run = {
+        "schema": RUN_SCHEMA,
+        "run_id": run_id,
+        "started_at": calls[0]["started_at"] or "",
+        "question": last["question"],
+        "context": calls[0]["context"],
+        "answer": attempts[answered[-1]]["answer"] if answered else None,
+        "score": None,
+        "accepted": False,
+        "stop_reason": "max_turns",
+        "choice": answered[-1] if answered else None,
+        "attempts": attempts,
+        "usage": add_usage(attempt["usage"] for attempt in attempts),
+        "seconds": sum(attempt["seconds"] for attempt in attempts),
+        "reasoner": last["reasoner"],
+        "dm": None,
+        "prompts": "",
+        "policy": "",
+        "origin": "traced",
+        "sample_id": None,
+        "target": next((call["target"] for call in calls if call["target"] is not None), None),
+        "draw": None,
+        "labels": labels,
+    }
+    dataset = next((call["dataset"] for call in calls if call["dataset"] is not None), None)
+    return LoggedRun(calls[0]["place"], run, ids=[call["id"] for call in calls], dataset=dataset)
+
+
+def _as_attempt(call: Call, before: list[Attempt]) -> Attempt:
+    draft = call["draft"]
+    given = SignalInput(question=call["question"], draft=draft, attempts=before)
+    attempt: dict[str, Any] = {
+        **draft,
+        "feedback": "fresh" if before else "first",
+        "turn": len(before) + 1,
+        "signals": compute_signals(DEFAULT_SIGNALS, given),
+        "logit": None,
+        "score": None,
+        "score_error": None,
+        "verdict": None,
+    }
+    return attempt  # type: ignore[return-value]

@@ -1,0 +1,119 @@
+"""Behaviors on their way into a dataset: merged by id and brought into order, on disk, however many there are."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from drr_agent.training.behaviors import Behavior, join_behaviors, renew_behavior, with_labels
+from drr_agent.training.labels import LabelRecord, merge_labels
+from drr_agent.training.sources.protocol import DropReason
+from drr_agent.training.spool import open_scratch
+
+_SCHEMA = """
+create table behaviors (id text, place text, text_key blob, fresh int, record text);
+create unique index by_id on behaviors (id);
+create table drops (source text, place text, reason text, detail text);
+"""
+
+
+class Drop(NamedTuple):
+    """A logged attempt that is not harvested, by its place."""
+
+    source: str
+    place: str
+    reason: DropReason
+    detail: str
+
+
+class Staging:
+    """Takes rows in any order and any number of times."""
+
+    def __init__(self, held: Iterable[Behavior] = ()) -> None:
+        """Begin with the rows of a dataset that is there already.
+
+        Args:
+            held: unique by id.
+        """
+        self._scratch = open_scratch()
+        self._scratch.executescript(_SCHEMA)
+        self._scratch.execute("begin")
+        for row in held:
+            self._insert(row, fresh=False)
+
+    def add(self, row: Behavior) -> bool:
+        """Take a row of this harvest.
+
+        Of two sightings in one harvest each tells what the other does not know. A row that the dataset held before is
+        renewed: what this harvest knows counts, what it does not know stays.
+
+        Returns:
+            Whether the row is the first of its id in this harvest.
+        """
+        found = self._scratch.execute("select fresh, record from behaviors where id = ?", (row["id"],)).fetchone()
+        if found is None:
+            self._insert(row, fresh=True)
+            return True
+        fresh, held = found[0], json.loads(found[1])
+        merged = join_behaviors(held, row) if fresh else renew_behavior(held, row)
+        self._update(merged)
+        return not fresh
+
+    def label(self, row_id: str, label: LabelRecord) -> bool:
+        """Add a judgment to a row; whether there is such a row."""
+        found = self._scratch.execute("select record from behaviors where id = ?", (row_id,)).fetchone()
+        if found is None:
+            return False
+        held: Behavior = json.loads(found[0])
+        self._update(with_labels(held, merge_labels(held["labels"], [label])))
+        return True
+
+    def drop(self, drop: Drop) -> None:
+        """Take note of an attempt that is left out."""
+        self._scratch.execute("insert into drops values (?, ?, ?, ?)", drop)
+
+    def drops(self) -> Iterator[Drop]:
+        """Everything left out, in the order it came."""
+        for source, place, reason, detail in self._scratch.execute("select * from drops order by rowid"):
+            yield Drop(source, place, reason, detail)
+
+    def arrivals(self) -> Iterator[Behavior]:
+        """Every row, in the order in which they first came."""
+        return self._read("rowid")
+
+    def ordered(self) -> Iterator[Behavior]:
+        """Every row, by question, run and turn."""
+        self._scratch.execute("create index if not exists by_place on behaviors (place)")
+        return self._read("place")
+
+    def close(self) -> None:
+        """Drop everything."""
+        self._scratch.close()
+
+    def _read(self, order: str) -> Iterator[Behavior]:
+        self._scratch.execute("create index if not exists by_text on behaviors (text_key)")
+        copies = "(select count(*) from behaviors other where other.text_key = behaviors.text_key)"
+        query = f"select record, {copies} from behaviors order by {order}"
+        for record, count in self._scratch.execute(query):
+            row: Behavior = json.loads(record)
+            row["copies"] = count
+            yield row
+
+    def _insert(self, row: Behavior, *, fresh: bool) -> None:
+        values = (row["id"], _place(row), _text_key(row), fresh, json.dumps(row))
+        self._scratch.execute("insert into behaviors values (?, ?, ?, ?, ?)", values)
+
+    def _update(self, row: Behavior) -> None:
+        self._scratch.execute(
+            "update behaviors set place = ?, text_key = ?, fresh = 1, record = ? where id = ?",
+            (_place(row), _text_key(row), json.dumps(row), row["id"]),
+        )
+
+
+def _place(row: Behavior) -> str:
+    return f"{row['question_key']} {row['run_id']} {row['turn']:06d} {row['id']}"
+
+
+def _text_key(row: Behavior) -> bytes:
+    said = json.dumps([row["question_key"], row["reasoner"], row["rationale"], row["answer"]])
+    return hashlib.sha256(said.encode()).digest()[:16]
