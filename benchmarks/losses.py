@@ -19,8 +19,7 @@ from drr_agent.evaluation.metrics import auroc, within_question_auroc
 from drr_agent.training.behaviors import Behavior, Split, to_request
 from drr_agent.training.config import TrainConfig
 from drr_agent.training.dataset import Dataset
-from drr_agent.training.dataset_writer import write_dataset
-from drr_agent.training.harvest import harvest
+from drr_agent.training.harvest import harvest_dataset
 from drr_agent.training.train import train_dm
 
 LOSSES = {"BCE": (1.0, 0.0), "pairs": (0.0, 1.0), "BCE and pairs": (1.0, 1.0)}
@@ -51,9 +50,7 @@ def main() -> None:
 
 def collect(source: Path, where: Sequence[str], folder: Path) -> Dataset:
     """The source as a dataset; says what came in and what did not."""
-    result = harvest([source], where=where)
-    dataset = write_dataset(result.behaviors, folder, fractions=_FRACTIONS, sources=result.sources, drops=result.drops)
-    (record,) = result.sources
+    dataset, (record,) = harvest_dataset([source], folder, fractions=_FRACTIONS, where=where)
     print(f"{record.read} read, {record.filtered} filtered out, {record.kept} kept, dropped {record.dropped or 'none'}")
     for name, counts in dataset.manifest.splits.items():
         print(f"{name}: {counts.questions} questions, {counts.rows} rows, {counts.correct} right")

@@ -1,5 +1,6 @@
 """drr harvest: logs become a dataset."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ from drr_agent.cli.app import app
 from drr_agent.cli.console import errors, out, print_json
 from drr_agent.cli.inputs import pairs, parse_fractions
 from drr_agent.training.dataset import Dataset
+from drr_agent.training.environment import load_callable
 from drr_agent.training.harvest import REFUSED, count_dropped, harvest_dataset
 from drr_agent.training.manifest import SourceRecord
 from drr_agent.training.redaction import Redaction
@@ -38,6 +40,14 @@ def harvest(
             "[default: those of the dataset at --out, else 0.6,0.15,0.15,0.1]"
         ),
     ] = None,
+    targets: Annotated[
+        Path | None,
+        typer.Option(help="A file of known answers, for questions whose log lacks them; joined by id or by text."),
+    ] = None,
+    environment: Annotated[
+        str | None,
+        typer.Option(help="MODULE:FUNCTION that says of a run whether it came out right: True, False or None."),
+    ] = None,
     format: options.SourceFormat = None,  # noqa: A002
     parser: options.ReplyParser = None,
     unit: options.TraceUnit = "auto",
@@ -63,6 +73,8 @@ def harvest(
         grader=grader,
         mapping=pairs(mapping),
         where=where or (),
+        targets=targets,
+        environment=None if environment is None else load_callable(environment),
         format=format,
         parser=parser,
         unit=unit,

@@ -47,7 +47,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value for m
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
 Mapping = Annotated[
     list[str] | None,
-    typer.Option("--map", help="ROLE=COLUMN for files made elsewhere, such as `target=gold`; repeat for more."),
+    typer.Option(
+        "--map",
+        help="ROLE=COLUMN for files made elsewhere, such as `target=gold`; ROLE==VALUE for what every row shares, such as "
+        "`turn==2`; repeat for more.",
+    ),
 ]
 Where = Annotated[
     list[str] | None,

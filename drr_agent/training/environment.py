@@ -75,7 +75,7 @@ def load_callable(spec: str) -> Callable[..., Any]:
     for name in path.split("."):
         found = getattr(found, name, None)
     if not callable(found):
-        what = "nothing by that name" if found is None else f"a {type(found).__name__}"
+        what = "nothing by that name" if found is None else type(found).__name__
         raise ConfigError(f"expected a function at {spec!r}, found {what}; check the name")
     return found  # type: ignore[no-any-return]
 

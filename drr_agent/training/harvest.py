@@ -19,12 +19,14 @@ from drr_agent.parsing import Parser, get_parser
 from drr_agent.training.behaviors import Behavior, Split
 from drr_agent.training.dataset import Dataset
 from drr_agent.training.dataset_writer import edit_dataset
+from drr_agent.training.environment import Environment
 from drr_agent.training.filters import parse_filters
 from drr_agent.training.labels import Labeler
 from drr_agent.training.manifest import SourceRecord, hash_file
 from drr_agent.training.redaction import DEFAULT_REDACTION, Redaction
 from drr_agent.training.sources import Flaw, Reading, Source, Unit, open_sources
 from drr_agent.training.staging import Drop, Staging
+from drr_agent.training.targets import Targets, read_targets
 
 REFUSED = frozenset({"unreadable", "bad value", "no question", "no reply"})
 """Reasons for dropping what should have been an attempt. A failed call, an empty run or a duplicate is none."""
@@ -137,6 +139,8 @@ def plan_harvest(
     grader: str | Grader | Callable[[str, str], bool] = "auto",
     mapping: Mapping[str, str] | None = None,
     where: Iterable[str] = (),
+    targets: Path | Targets | None = None,
+    environment: Environment | None = None,
     parser: str | Parser | None = None,
     unit: Unit = "auto",
     redaction: Redaction | None = None,
@@ -150,6 +154,9 @@ def plan_harvest(
         mapping: role to column for tables (`{"target": "gold"}`); `""` leaves a role out. Roles that are not named are
             found by the usual column names, see `drr_agent.training.sources.ATTEMPT_COLUMNS`.
         where: filters such as `model=gemma-2-2b-it` or `tokens<512` on any column of a source; all must hold.
+        targets: known answers for questions whose log does not hold theirs, joined by id or text; a file is read by
+            `read_targets`.
+        environment: a function that says of a run whether it came out right; see `drr_agent.training.environment`.
         parser: how the answer is read out of a reply, for traces (by default the whole reply is the answer) and for
             tables without a column of answers.
         unit: what a plain trace gives: the question and final answer of the `root`, each chat-model `call`, or, by
@@ -160,9 +167,14 @@ def plan_harvest(
 
     Raises:
         ConfigError: a filter, a role, a parser or a grader that does not exist.
+        DataError: targets that cannot be read.
     """
     reading = Reading(
-        labeler=Labeler(grader=get_grader(grader)),
+        labeler=Labeler(
+            grader=get_grader(grader),
+            targets=read_targets(targets) if isinstance(targets, str | Path) else targets,
+            environment=environment,
+        ),
         filters=parse_filters(where),
         redaction=DEFAULT_REDACTION if redaction is None else redaction,
         mapping=mapping,

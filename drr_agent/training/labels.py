@@ -9,6 +9,7 @@ from typing_extensions import TypedDict  # as in `state.py`
 from drr_agent.columns import is_missing
 from drr_agent.errors import ConfigError
 from drr_agent.grading import Grader
+from drr_agent.questions import question_key
 from drr_agent.state import Label, Run, RunLabel
 from drr_agent.training.environment import Environment, ask_environment
 from drr_agent.training.targets import Targets
@@ -109,11 +110,11 @@ class Labeler:
     environment: Environment | None = None
     """The user's own word on a run; see `drr_agent.training.environment`."""
 
-    def target(self, sample_id: str | None, question_key: str, own: str | None) -> str | None:
+    def target(self, sample_id: str | None, question: str, own: str | None) -> str | None:
         """The target of a question: its log's own, else the one that is joined."""
         if own is not None or self.targets is None:
             return own
-        return self.targets.target_for(sample_id, question_key)
+        return self.targets.target_for(sample_id, question_key(question))
 
     def by_environment(self, run: Run) -> list[RunLabel]:
         """What the environment says of a run and its attempts.

@@ -61,13 +61,20 @@ class RunSource:
                 yield from self._attempts(entry)
 
     def _attempts(self, entry: LoggedRun) -> Iterator[Outcome]:
-        run = entry.run
+        run = self._judged(entry.run)
+        entry = entry._replace(run=run)
         ids = attempt_ids(run, self.redaction) if entry.ids is None else entry.ids
         accepted = first_accepted(run["attempts"])
         for index, (attempt, row_id) in enumerate(zip(run["attempts"], ids, strict=True)):
             place = f"{entry.place} turn {attempt['turn']}"
             logged = _Logged(entry, attempt, index, row_id, accepted is not None and index > accepted)
             yield Outcome(place, self._content(logged))
+
+    def _judged(self, run: Run) -> Run:
+        """The run with what is known of it from elsewhere: its question's target, the environment's word."""
+        target = self.labeler.target(run["sample_id"], run["question"], run["target"])
+        said = self.labeler.by_environment(run)
+        return {**run, "target": target, "labels": [*run.get("labels", ()), *said]}
 
     def _content(self, logged: "_Logged") -> Behavior | Flaw | None:
         run, attempt = logged.entry.run, logged.attempt

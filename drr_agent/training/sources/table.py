@@ -72,7 +72,8 @@ class TableSource:
     labeler: Labeler
     filters: tuple[RowFilter, ...] = ()
     wanted: Mapping[str, str] | None = None
-    """Role to column as the caller says; other roles are found by the usual names."""
+    """Role to column as the caller says; other roles are found by the usual names. A column that begins with `=` is no
+    column but the value of every row: `{"turn": "=2"}`."""
     redaction: Redaction = DEFAULT_REDACTION
     parser: Parser | None = None
     """Reads the answer out of the rationale, in a table without a column of answers."""
@@ -104,8 +105,13 @@ class TableSource:
                     f"the columns are {', '.join(columns)}"
                 )
         said = "answer" if self.parser is None else "rationale"
+        constants = {role: column for role, column in (self.wanted or {}).items() if column.startswith("=")}
         return resolve_columns(
-            columns, self.wanted, synonyms=ATTEMPT_COLUMNS, required=("question", said), source=str(self.path)
+            [*columns, *constants.values()],
+            self.wanted,
+            synonyms=ATTEMPT_COLUMNS,
+            required=("question", said),
+            source=str(self.path),
         )
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -118,7 +124,10 @@ class TableSource:
         yield from (Outcome(*lost) for lost in unreadable(rejects))
 
     def _content(self, row: TableRow, copies: Counter[str]) -> Behavior | Flaw | None:
-        cells = {role: row.cells.get(column) for role, column in self.mapping.items()}
+        cells = {
+            role: column[1:] if column.startswith("=") else row.cells.get(column)
+            for role, column in self.mapping.items()
+        }
         try:
             if not all(row_filter.matches(row.cells) for row_filter in self.filters):
                 return None
@@ -131,6 +140,7 @@ class TableSource:
 
     def _behavior(self, question: str, cells: Mapping[str, Any], copies: Counter[str]) -> Behavior:
         raw = {role: to_text(cells.get(role)) for role in ("answer", "target", "rationale", *_IDENTITY)}
+        raw["target"] = self.labeler.target(raw["question_id"], question, raw["target"])
         if self.parser is not None and "answer" not in self.mapping:
             raw["rationale"], raw["answer"], _ = self.parser.parse(AIMessage(raw["rationale"] or ""))
         texts = {role: self.redaction.optional(text) if role in _PROSE else text for role, text in raw.items()}
