@@ -49,7 +49,7 @@ Mapping = Annotated[
     list[str] | None,
     typer.Option(
         "--map",
-        help="ROLE=COLUMN for files made elsewhere, such as `target=gold`; ROLE==VALUE for what every row shares, such as "
+        help="ROLE=COLUMN for files made elsewhere, such as `target=gold`; ROLE==VALUE for what all rows share, as "
         "`turn==2`; repeat for more.",
     ),
 ]

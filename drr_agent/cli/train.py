@@ -8,7 +8,7 @@ from rich.table import Table
 
 from drr_agent.cli import options
 from drr_agent.cli.app import app
-from drr_agent.cli.console import out, print_json
+from drr_agent.cli.console import errors, out, print_json
 from drr_agent.dm.folder import read_manifest
 from drr_agent.dm.manifest import Metrics
 from drr_agent.dm.staging import changing
@@ -46,6 +46,12 @@ def train(
         float, typer.Option(help="Weight of the pairwise loss, which learns to tell attempts at one question apart.")
     ] = 1.0,
     balanced: Annotated[bool, typer.Option(help="Count right and wrong rows alike in the cross-entropy.")] = False,
+    weak: Annotated[
+        bool, typer.Option(help="Also learn from labels that are only the agreement of attempts; see `drr label`.")
+    ] = False,
+    copies: Annotated[
+        Literal["all", "one"], typer.Option(help="Of attempts that say exactly the same, learn from all or from one.")
+    ] = "all",
     lora_rank: Annotated[
         int | None, typer.Option(min=1, help="Train low-rank adapters of this rank (extra `lora`).")
     ] = None,
@@ -72,11 +78,18 @@ def train(
         bce_weight=bce,
         pair_weight=pairs,
         class_weight="balanced" if balanced else None,
+        weak_labels=weak,
+        copies=copies,
         lora=None if lora_rank is None else LoraConfig(rank=lora_rank),
         seed=seed,
         progress=not quiet,
     )
-    train_on(load_dataset(dataset), config=config, out=folder, resume=resume)
+    data = load_dataset(dataset)
+    if weak:
+        errors.print(
+            f"{data.manifest.weak} of {data.manifest.count} labels are weak: agreement of attempts", style="yellow"
+        )
+    train_on(data, config=config, out=folder, resume=resume)
     _show(read_manifest(folder).metrics["validation"], folder, json=json)
 
 
@@ -100,6 +113,8 @@ def calibrate(
     `drr evaluate` with fresh questions before you believe it.
     """
     data, equality = load_dataset(dataset), get_grader(grader)
+    if read_manifest(dm).text is not None:
+        data.require_texts()
     with changing(dm) as folder:  # the old calibration goes with its threshold, or neither does
         metrics = calibrate_dm(folder, data.labelled("calibration"), seed=seed, progress=not quiet)
         chosen = calibrate_consensus(

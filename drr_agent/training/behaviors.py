@@ -6,7 +6,7 @@ from typing import Any, Literal, TypedDict, cast, get_args
 
 from drr_agent.dm.protocol import ScoreRequest
 from drr_agent.state import Attempt, FeedbackKind, Label, Verdict
-from drr_agent.training.labels import LabelRecord, label_kind, merge_labels, resolve_labels
+from drr_agent.training.labels import WEAK_KINDS, LabelRecord, label_kind, merge_labels, resolve_labels
 
 Split = Literal["train", "validation", "calibration", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -79,6 +79,22 @@ def assign_split(key: str, fractions: dict[Split, float]) -> Split:
         if position < 0:
             return split
     return max(fractions, key=lambda split: fractions[split])
+
+
+def is_labelled(row: Behavior, *, weak: bool = False) -> bool:
+    """Whether a row can teach: it has an answer and a label.
+
+    Args:
+        row: any.
+        weak: whether a label that is only the agreement of attempts counts.
+    """
+    known = row["answer"] is not None and row["label"] is not None
+    return known and (weak or not is_weak(row))
+
+
+def is_weak(row: Behavior) -> bool:
+    """Whether a row's label is only the agreement of attempts."""
+    return label_kind(row["label_source"] or "") in WEAK_KINDS
 
 
 def with_labels(row: Behavior, labels: list[LabelRecord]) -> Behavior:

@@ -10,7 +10,7 @@ from drr_agent.dm.folder import add_questions, load_dm, read_manifest, update_ma
 from drr_agent.dm.manifest import Metrics
 from drr_agent.dm.models import Reading, SignalDM, TransformersDM
 from drr_agent.evaluation.metrics import auroc, brier, ece, within_question_auroc
-from drr_agent.training.behaviors import Behavior, Split, to_request
+from drr_agent.training.behaviors import Behavior, Split, is_labelled, to_request
 from drr_agent.training.dataset import Dataset, require_both_classes
 
 _BATCH = 256
@@ -41,7 +41,7 @@ def calibrate_dm(
         DMError: there is no DM at `path`, or it gives logits that are not finite.
         DataError: the rows have one class only.
     """
-    known = labelled(rows)
+    known = [row for row in rows if is_labelled(row)]
     require_both_classes(known, what=f"the {split} rows")
     readings = list(_read(load_dm(path), known, progress=progress))
     calibration, metrics = calibrate_readings(readings, known, seed=seed)
@@ -54,7 +54,7 @@ def calibrate_dm(
 def calibrate_on(
     path: Path | str, dataset: Dataset, *, split: Split = "calibration", seed: int = 0, progress: bool = True
 ) -> Metrics:
-    """`calibrate_dm` on a split of a dataset."""
+    """`calibrate_dm` on a split of a dataset; weak labels never calibrate."""
     return calibrate_dm(path, dataset.labelled(split), split=split, seed=seed, progress=progress)
 
 
@@ -89,11 +89,6 @@ def ranking(scores: Sequence[float], rows: Sequence[Behavior]) -> Metrics:
         "auroc": auroc(scores, labels),
         "within_question_auroc": within_question_auroc(scores, labels, attempts),
     }
-
-
-def labelled(rows: Sequence[Behavior]) -> list[Behavior]:
-    """The rows with an answer and a label: the only ones that may train or be measured."""
-    return [row for row in rows if row["answer"] is not None and row["label"] is not None]
 
 
 def _read(dm: TransformersDM | SignalDM, rows: Sequence[Behavior], *, progress: bool) -> Iterator[Reading]:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from drr_agent.training.behaviors import SPLITS, Behavior, Split
-from drr_agent.training.labels import WEAK_KINDS, in_conflict, label_kind
+from drr_agent.training.behaviors import SPLITS, Behavior, Split, is_weak
+from drr_agent.training.labels import in_conflict
 from drr_agent.training.manifest import SplitCounts
 
 _VALUES: Mapping[str, Callable[[Behavior], str | None]] = {
@@ -22,19 +22,21 @@ _VALUES: Mapping[str, Callable[[Behavior], str | None]] = {
 
 
 @dataclass
-class _Part:
-    """A split, or a turn."""
+class Part:
+    """A split, a turn, or any other part whose rows come in the order of questions."""
 
     labels: Counter[str | None] = field(default_factory=Counter)
     questions: int = 0
     last_question: str | None = None
 
     def add(self, row: Behavior) -> None:
+        """Count a row."""
         self.labels[row["label"]] += 1
         self.questions += row["question_key"] != self.last_question
         self.last_question = row["question_key"]
 
     def counts(self) -> SplitCounts:
+        """What came so far."""
         return SplitCounts(
             rows=self.labels.total(),
             questions=self.questions,
@@ -48,9 +50,9 @@ class Census:
     """Takes every row once, each split's in the order of questions."""
 
     def __init__(self) -> None:
-        self._splits: dict[Split, _Part] = {split: _Part() for split in SPLITS}
+        self._splits: dict[Split, Part] = {split: Part() for split in SPLITS}
         self._digests = {split: hashlib.sha256() for split in SPLITS}
-        self._turns: dict[int, _Part] = {}
+        self._turns: dict[int, Part] = {}
         self._values: dict[str, Counter[str]] = {name: Counter() for name in _VALUES}
         self._marks: Counter[str] = Counter()
 
@@ -58,11 +60,11 @@ class Census:
         """Count a row."""
         self._splits[split].add(row)
         self._digests[split].update(json.dumps([row["id"], row["label"]]).encode())
-        self._turns.setdefault(row["turn"], _Part()).add(row)
+        self._turns.setdefault(row["turn"], Part()).add(row)
         for name, value_of in _VALUES.items():
             self._values[name]["none" if (value := value_of(row)) is None else value] += 1
         self._marks["conflicts"] += in_conflict(row["labels"])
-        self._marks["weak"] += label_kind(row["label_source"] or "") in WEAK_KINDS
+        self._marks["weak"] += is_weak(row)
         self._marks["copies"] += row["copies"] > 1
 
     @property

@@ -46,6 +46,10 @@ class TrainConfig:
     weight_decay: float = 0.01
     bce_weight: float = 1.0
     pair_weight: float = 1.0
+    weak_labels: bool = False
+    """Also learn from labels that are only the agreement of attempts. Validation never does."""
+    copies: Literal["all", "one"] = "all"
+    """`one`: of attempts at a question that say exactly the same, learn from one."""
     class_weight: Literal["balanced"] | None = None
     """`balanced`: right and wrong rows count alike in the cross-entropy, whichever are more."""
     evaluations: int = 10
@@ -62,6 +66,8 @@ class TrainConfig:
             raise ConfigError(f"`inputs` must be one of {get_args(Inputs)!r}, got {self.inputs!r}")
         if self.class_weight not in {None, "balanced"}:
             raise ConfigError(f"`class_weight` must be 'balanced' or None, got {self.class_weight!r}")
+        if self.copies not in {"all", "one"}:
+            raise ConfigError(f"`copies` must be 'all' or 'one', got {self.copies!r}")
         for name in ("max_length", "epochs", "batch_size", "learning_rate"):
             _require(name, getattr(self, name), getattr(self, name) > 0, "above 0")
         for name, least in (("attempts_per_question", 2), ("evaluations", 2)):

@@ -16,11 +16,12 @@ from pydantic import ValidationError
 
 from drr_agent.errors import DataError
 from drr_agent.questions import question_key
-from drr_agent.training.behaviors import SPLITS, Behavior, Split, assign_split
+from drr_agent.training.behaviors import SPLITS, Behavior, Split, assign_split, is_labelled
 from drr_agent.training.census import Census
-from drr_agent.training.labels import WEAK_KINDS, label_kind, resolve_labels
+from drr_agent.training.labels import resolve_labels
 from drr_agent.training.manifest import DATASET_SCHEMA, Manifest, hash_file
 from drr_agent.training.parquet import read_behaviors
+from drr_agent.training.rejects import check_rejects
 
 MANIFEST = "manifest.json"
 REJECTS = "rejects.jsonl"
@@ -72,8 +73,22 @@ class Dataset:
         """Every row, split by split."""
         return list(self.iter_rows())
 
+    def require_texts(self) -> None:
+        """Refuse to read texts where there are none.
+
+        Raises:
+            DataError: the dataset holds hashes in their place.
+        """
+        if self.manifest.capture != "full":
+            raise DataError(
+                f"expected texts in {str(self.path)!r}, got hashes of them (captured as {self.manifest.capture!r}); "
+                "train on signals alone (`--inputs signals`), or harvest anew with `--capture full`"
+            )
+
     def verify(self) -> None:
         """Derive hashes, question keys, splits, labels, copies, counts and digest anew from the files.
+
+        The rejects must be those that the records of the sources count, and the card must tell of these very files.
 
         Raises:
             DataError: something is not what the manifest says.
@@ -86,14 +101,28 @@ class Dataset:
                 for row in rows:
                     census.add(split, row)
         for name, found in census.findings().items():
-            said = getattr(self.manifest, name)
-            if said != found:
+            claimed = getattr(self.manifest, name)
+            if claimed != found:
                 raise DataError(
-                    f"expected `{name}` of {str(self.path)!r} to be {said!r}, got {found!r}; harvest it anew"
+                    f"expected `{name}` of {str(self.path)!r} to be {claimed!r}, got {found!r}; harvest it anew"
                 )
+        check_rejects(self.path / REJECTS, self.manifest.sources)
+        self._verify_card()
+
+    def _verify_card(self) -> None:
+        """Whatever else people write into it: what it says of these files must be of these files."""
+        card = self.path / CARD
+        text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+        told = (self.digest, *(record.name for record in self.manifest.files.values()))
+        missing = [name for name in told if name not in text]
+        if missing:
+            raise DataError(
+                f"expected {str(card)!r} to tell of {missing[0]!r}, got {'another' if text else 'no'} card; a harvest "
+                "was killed, or the file was changed: any harvest into the dataset writes it anew"
+            )
 
     def _verify_rows(self, split: Split, rows: Sequence[Behavior]) -> None:
-        copies = Counter(map(_said, rows))
+        copies = Counter(map(said, rows))
         for row in rows:
             if assign_split(row["question_key"], self.manifest.fractions) != split:
                 raise DataError(
@@ -103,7 +132,7 @@ class Dataset:
             found = {
                 "question_key": question_key(row["question"]),
                 "label": None if counted is None else counted["value"],
-                "copies": copies[_said(row)],
+                "copies": copies[said(row)],
             }
             wrong = [name for name, value in found.items() if row.get(name) != value]
             if wrong:
@@ -122,12 +151,6 @@ class Dataset:
                 "anew: load it again, or harvest it into a new folder"
             )
         return file
-
-
-def is_labelled(row: Behavior, *, weak: bool = False) -> bool:
-    """Whether a row can teach: it has an answer and a label, and not only a weak one."""
-    known = row["answer"] is not None and row["label"] is not None
-    return known and (weak or label_kind(row["label_source"] or "") not in WEAK_KINDS)
 
 
 def load_dataset(path: Path) -> Dataset:
@@ -169,5 +192,6 @@ def require_both_classes(rows: Sequence[Behavior], *, what: str = "the dataset")
         )
 
 
-def _said(row: Behavior) -> tuple[str, str, str | None]:
+def said(row: Behavior) -> tuple[str, str, str | None]:
+    """What two attempts at one question have in common when one is a copy of the other."""
     return row["reasoner"], row["rationale"], row["answer"]

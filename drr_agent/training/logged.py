@@ -8,7 +8,7 @@ from typing import NamedTuple
 from drr_agent.dm.protocol import DiscriminativeModel
 from drr_agent.grading import Grader
 from drr_agent.state import Attempt, Label
-from drr_agent.training.behaviors import Behavior, to_attempt, to_request
+from drr_agent.training.behaviors import Behavior, is_labelled, to_attempt, to_request
 
 ORDERS = 4
 """Readings of each question: independent draws have no order of their own."""
@@ -36,7 +36,7 @@ def label_questions(rows: Sequence[Behavior], dm: DiscriminativeModel) -> list[L
         ordered = sorted(group, key=lambda row: (row["draw"] or 0, row["turn"], row["id"]))
         scored = [(row, by_id.get(row["id"])) for row in ordered]
         attempts = [to_attempt(row, score=None if found is None else found.score) for row, found in scored]
-        questions.append(LabelledQuestion(attempts, [row["label"] for row in ordered]))
+        questions.append(LabelledQuestion(attempts, [row["label"] if is_labelled(row) else None for row in ordered]))
     return questions
 
 

@@ -16,8 +16,8 @@ from drr_agent.dm.manifest import DMManifest, TextRecord
 from drr_agent.dm.models import Reading, read_evidence
 from drr_agent.dm.quiet import quiet_loading
 from drr_agent.encoding import TEMPLATE_DIGEST
-from drr_agent.training.behaviors import Behavior, to_request
-from drr_agent.training.calibrate import calibrate_readings, labelled
+from drr_agent.training.behaviors import Behavior, is_labelled, to_request
+from drr_agent.training.calibrate import calibrate_readings
 from drr_agent.training.checkpoints import Checkpoints, digest_rows
 from drr_agent.training.config import TrainConfig
 from drr_agent.training.dataset import Dataset, require_both_classes
@@ -55,7 +55,8 @@ def train_dm(
         ConfigError: settings that cannot work, or `out` holds something else.
         DataError: a split with one class only.
     """
-    train, validation = labelled(train_rows), labelled(validation_rows)
+    train = teaching_rows(train_rows, config)
+    validation = [row for row in validation_rows if is_labelled(row)]
     require_both_classes(train, what="the training rows")
     require_both_classes(validation, what="the validation rows")
     rows_digest = digest_rows(train, validation)
@@ -76,15 +77,30 @@ def train_dm(
 
 
 def train_on(dataset: Dataset, *, config: TrainConfig, out: Path, resume: bool = False) -> Path:
-    """`train_dm` on the training and validation splits of a dataset."""
+    """`train_dm` on the training and validation splits of a dataset.
+
+    Raises:
+        DataError: as `train_dm`; or the dataset holds hashes in place of the texts that are to be read.
+    """
+    if config.inputs != "signals":
+        dataset.require_texts()
     return train_dm(
-        dataset.labelled("train"),
+        dataset.labelled("train", weak=config.weak_labels),
         dataset.labelled("validation"),
         config=config,
         out=out,
         resume=resume,
         dataset_digest=dataset.digest,
     )
+
+
+def teaching_rows(rows: Sequence[Behavior], config: TrainConfig) -> list[Behavior]:
+    """The rows to learn from."""
+    known = [row for row in rows if is_labelled(row, weak=config.weak_labels)]
+    if config.copies == "all":
+        return known
+    said = {(row["question_key"], row["reasoner"], row["rationale"], row["answer"]): row for row in reversed(known)}
+    return list(said.values())[::-1]
 
 
 def _train_classifier(

@@ -7,15 +7,17 @@ from dataclasses import replace
 
 import pytest
 from dm.tiny_models import save_backbone
-from training.synthetic import make_behaviors, texts_of
+from training.synthetic import make_behavior, make_behaviors, texts_of
 
 from drr_agent.dm import load_dm, read_manifest
 from drr_agent.errors import ConfigError, DataError, DMError, MissingExtraError
 from drr_agent.training.behaviors import to_request
 from drr_agent.training.calibrate import ranking
 from drr_agent.training.config import LoraConfig, TrainConfig
+from drr_agent.training.dataset_writer import write_dataset
 from drr_agent.training.progress import ProgressLine
-from drr_agent.training.train import train_dm
+from drr_agent.training.redaction import Redaction
+from drr_agent.training.train import teaching_rows, train_dm, train_on
 
 TRAIN, VALIDATION, TEST = make_behaviors(90, seed=1), make_behaviors(30, seed=2), make_behaviors(60, seed=3)
 MIXED_SIGNALS = {"signal": 1.5}
@@ -251,3 +253,34 @@ def test_a_missing_extra_names_its_installation(tmp_path, monkeypatch):
 def test_settings_that_cannot_work_are_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
         TrainConfig(**changes)
+
+
+WEAK = [{"value": "correct", "source": "agreement", "at": None}]
+
+
+@pytest.mark.parametrize(
+    ("settings", "ids"),
+    [
+        pytest.param({}, ["a", "b", "c"], id="by-default-no-weak-label-and-every-copy"),
+        pytest.param({"weak_labels": True}, ["a", "b", "c", "weak"], id="weak-labels-when-asked-to"),
+        pytest.param({"copies": "one"}, ["a", "c"], id="one-of-the-copies"),
+    ],
+)
+def test_which_rows_teach(settings, ids):
+    rows = [
+        make_behavior(id="a"),
+        make_behavior(id="b"),
+        make_behavior(id="c", rationale="another way"),
+        make_behavior(id="weak", rationale="nobody judged this", labels=WEAK),
+        make_behavior(id="unjudged", label=None),
+        make_behavior(id="unanswered", answer=None),
+    ]
+    assert [row["id"] for row in teaching_rows(rows, TrainConfig(**settings))] == ids
+
+
+def test_texts_that_are_hashes_teach_signals_alone(tmp_path):
+    rows = make_behaviors(90, seed=1, **MIXED_SIGNALS)
+    dataset = write_dataset(rows, tmp_path / "data", redaction=Redaction(capture="digest"))
+    with pytest.raises(DataError, match="train on signals alone"):
+        train_on(dataset, config=TrainConfig(inputs="both"), out=tmp_path / "dm")
+    assert load_dm(train_on(dataset, config=TrainConfig(inputs="signals"), out=tmp_path / "dm")).digest
