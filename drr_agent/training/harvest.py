@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from drr_agent.errors import DataError
 from drr_agent.grading import Grader, get_grader
-from drr_agent.parsing import Parser, get_parser
+from drr_agent.parsing import Parser, clean_text, get_parser
 from drr_agent.training.behaviors import Behavior, Split
 from drr_agent.training.dataset import Dataset
 from drr_agent.training.dataset_writer import edit_dataset
@@ -54,7 +54,28 @@ class Harvest:
 
     def collect(self, opened: Sequence[Source], staging: Staging) -> list[SourceRecord]:
         """Stage what the sources hold, one after the other."""
-        return [self._record(source, _take(source, staging, progress=self.progress)) for source in opened]
+        return [self._record(source, self._take(source, staging)) for source in opened]
+
+    def _take(self, source: Source, staging: Staging) -> "_Tally":
+        """Sort one source's attempts into behaviors and drops, and count them."""
+        tally = _Tally()
+        name = Path(source.location).name or source.location
+        outcomes = tqdm(source.outcomes(), desc=name, unit=" rows", disable=None if self.progress else True)
+        for place, content in outcomes:
+            tally.read += 1
+            said = content["id"] if isinstance(content, dict) else content
+            tally.hashed.update(clean_text(f"{place}\n{said}\n").encode())
+            if content is None:
+                tally.filtered += 1
+            elif not isinstance(content, Flaw) and staging.add(content):
+                tally.kept += 1
+                tally.unlabeled.update(_why_unlabeled(content, source))
+            else:
+                flaw = content if isinstance(content, Flaw) else Flaw("duplicate", f"id {content['id']} came before")
+                remark = self.reading.redaction.remark(flaw.detail)
+                staging.drop(Drop(source.location, place, flaw.reason, remark))
+                tally.dropped[flaw.reason] += 1
+        return tally
 
     def _record(self, source: Source, tally: "_Tally") -> SourceRecord:
         return SourceRecord(
@@ -202,26 +223,6 @@ class _Tally:
     dropped: Counter[str] = field(default_factory=Counter)
     unlabeled: Counter[str] = field(default_factory=Counter)
     hashed: Any = field(default_factory=hashlib.sha256)
-
-
-def _take(source: Source, staging: Staging, *, progress: bool) -> _Tally:
-    """Sort one source's attempts into behaviors and drops, and count them."""
-    tally = _Tally()
-    name = Path(source.location).name or source.location
-    outcomes = tqdm(source.outcomes(), desc=name, unit=" rows", disable=None if progress else True)
-    for place, content in outcomes:
-        tally.read += 1
-        tally.hashed.update(f"{place}\n{content['id'] if isinstance(content, dict) else content}\n".encode())
-        if content is None:
-            tally.filtered += 1
-        elif not isinstance(content, Flaw) and staging.add(content):
-            tally.kept += 1
-            tally.unlabeled.update(_why_unlabeled(content, source))
-        else:
-            flaw = content if isinstance(content, Flaw) else Flaw("duplicate", f"id {content['id']} came before")
-            staging.drop(Drop(source.location, place, *flaw))
-            tally.dropped[flaw.reason] += 1
-    return tally
 
 
 def _why_unlabeled(behavior: Behavior, source: Source) -> Iterator[str]:

@@ -65,6 +65,10 @@ class Redaction:
         """What is written for a text that may be missing."""
         return None if text is None else self.text(text)
 
+    def remark(self, text: str) -> str:
+        """What is written of a remark on an entry, which may quote it: nothing where texts are not kept."""
+        return self.clean(text) if self.capture == "full" else ""
+
     @cached_property
     def _compiled(self) -> tuple[re.Pattern[str], ...]:
         return tuple(re.compile(pattern) for pattern in self.patterns)

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from drr_agent.parsing import clean_text
 from drr_agent.training.behaviors import Behavior, join_behaviors, renew_behavior, with_labels
 from drr_agent.training.labels import LabelRecord, merge_labels
 from drr_agent.training.sources.protocol import DropReason
@@ -70,7 +71,7 @@ class Staging:
 
     def drop(self, drop: Drop) -> None:
         """Take note of an attempt that is left out."""
-        self._scratch.execute("insert into drops values (?, ?, ?, ?)", drop)
+        self._scratch.execute("insert into drops values (?, ?, ?, ?)", tuple(map(clean_text, drop)))
 
     def drops(self) -> Iterator[Drop]:
         """Everything left out, in the order it came."""
