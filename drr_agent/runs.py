@@ -10,10 +10,12 @@ goes on without paying twice. Once its run is in the log, a journaled attempt is
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -25,6 +27,9 @@ from drr_agent.lines import append_line, numbered_lines
 from drr_agent.state import RUN_SCHEMA, Assignment, Attempt, Run
 
 _logger = logging.getLogger(__name__)
+_LARGEST = 2**63
+"""Whole numbers are stored in 64 bits, sign included."""
+_counts = itemgetter("calls", "unmetered_calls", "input_tokens", "output_tokens")
 
 
 class Reject(NamedTuple):
@@ -124,6 +129,18 @@ def read_journal(path: Path) -> list[JournalEntry]:
     return entries
 
 
+def check_run(record: object) -> str | None:
+    """What is wrong with a record as a run of this schema, held to what a line of a log is held to.
+
+    For records of other stores, whose numbers may be what JSON cannot hold.
+
+    Returns:
+        `None` when nothing is, and then `record` is a `Run`.
+    """
+    reason = _shape_error(record)
+    return _number_error(cast("Run", record)) if reason is None else reason
+
+
 def _parse(line: bytes) -> tuple[str | None, dict[str, Any]]:
     """What is wrong with a line, if anything, and its record."""
     try:
@@ -132,17 +149,44 @@ def _parse(line: bytes) -> tuple[str | None, dict[str, Any]]:
         return f"bytes that are not UTF-8 ({error.reason})", {}
     except (ValueError, RecursionError) as error:  # also a number of more digits than Python reads
         return f"torn or invalid JSON ({error})", {}
+    reason = _shape_error(record)
+    return reason, record if reason is None else {}
+
+
+def _shape_error(record: object) -> str | None:
     if not isinstance(record, dict) or not {"run_id", "question", "attempts"} <= record.keys():
-        return "JSON that is not a run", {}
+        return "JSON that is not a run"
     schema = record.get("schema")
     if type(schema) is not int or schema != RUN_SCHEMA:
         found = repr(schema) if isinstance(schema, str | int | None) else type(schema).__name__
-        return f"a run of schema {found}, not {RUN_SCHEMA}", {}
+        return f"a run of schema {found}, not {RUN_SCHEMA}"
     try:
         _run_type().validate_python(record, strict=True)
     except ValidationError as error:
-        return _first_error(error), {}
-    return None, record
+        return _first_error(error)
+    return None
+
+
+def _number_error(run: Run) -> str | None:
+    for number in (number for number in _numbers(run) if number is not None and not -_LARGEST <= number < _LARGEST):
+        if isinstance(number, int):
+            return "a whole number of more than 64 bits"
+        if not math.isfinite(number):
+            return f"{number} is no number"
+    return None
+
+
+def _numbers(run: Run) -> Iterator[float | None]:
+    """Every number of a run of the right shape; the hot path of every store that is not JSON."""
+    groups: list[Iterable[float | None]] = [
+        (run["score"], run["seconds"], run["choice"], run["draw"], run.get("explore")),
+        _counts(run["usage"]),
+        [label["turn"] for label in run.get("labels", ())],
+    ]
+    for attempt in run["attempts"]:
+        groups.append((attempt["seconds"], attempt["turn"], attempt["logit"], attempt["score"]))
+        groups += (_counts(attempt["usage"]), attempt["signals"].values(), attempt["logprobs"] or ())
+    return chain.from_iterable(groups)
 
 
 def _load(line: bytes) -> Any:
@@ -173,7 +217,7 @@ def _finite(text: str) -> float:
 
 def _bounded(text: str) -> int:
     value = int(text)
-    if abs(value) >= 2**63:
+    if abs(value) >= _LARGEST:
         raise ValueError(f"{text[:20]} is too large")
     return value
 

@@ -1,6 +1,9 @@
 """Every verb, in the order in which help lists them."""
 
-from drr_agent.cli import ask, distill, harvest, train, evaluate, demo, doctor  # noqa: F401, I001 - the order of help
+# isort: off
+from drr_agent.cli import ask, distill, harvest, dataset, label, train, evaluate, demo, doctor  # noqa: F401
+
+# isort: on
 from drr_agent.cli.app import app
 
 __all__ = ["app"]

@@ -5,10 +5,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from drr_agent.cli import options
 from drr_agent.cli.app import app
-from drr_agent.cli.console import errors, out, print_json
+from drr_agent.cli.console import errors, out, print_json, printable
 from drr_agent.cli.inputs import pairs, parse_fractions
 from drr_agent.training.dataset import Dataset
 from drr_agent.training.environment import load_callable
@@ -120,5 +121,5 @@ def counts_table(what: str, parts: dict[Any, Any]) -> Table:
     for name, counts in parts.items():
         share = "–" if counts.balance is None else f"{counts.balance:.3f}"
         numbers = (counts.questions, counts.rows, counts.correct, counts.incorrect, counts.unlabeled)
-        table.add_row(str(name), *map(str, numbers), share)
+        table.add_row(Text(printable(str(name))), *map(str, numbers), share)
     return table

@@ -1,6 +1,5 @@
 """create_drr_graph: begin, then think → score → decide until the policy or a limit ends it."""
 
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -12,13 +11,14 @@ from langgraph.graph.state import CompiledStateGraph
 from drr_agent.batching import Batcher
 from drr_agent.budget import Budget
 from drr_agent.dm.protocol import DiscriminativeModel, Score, ScoreRequest
-from drr_agent.errors import ConfigError, http_status
+from drr_agent.errors import ConfigError
 from drr_agent.feedback import Feedback, get_feedback
 from drr_agent.nodes import Begin, Decide, ScoreNode, Think
 from drr_agent.nodes.score import scorer
 from drr_agent.parsing import Parser, get_parser
 from drr_agent.policy import ConsensusPolicy, Policy
 from drr_agent.prompts import Prompts
+from drr_agent.reasoners.failures import is_transient
 from drr_agent.reasoners.resolve import describe_reasoner
 from drr_agent.runs import RunLog
 from drr_agent.signals import DEFAULT_SIGNALS, Signal
@@ -28,9 +28,6 @@ DRRGraph = CompiledStateGraph[DRRState, None, DRRInput, DRROutput]
 
 _DM_FAILURES: tuple[type[Exception], ...] = (Exception,)
 """How a DM breaks: in any way, on purpose. It is foreign code, and no mistake of the judge is worth paid attempts."""
-_TRANSPORTS = ("httpx", "httpx2")
-_TRANSIENT_STATUS = (408, 409, 429)
-"""Time-out, conflict and rate limit; every server error besides."""
 
 
 def create_drr_graph(
@@ -165,22 +162,6 @@ def default_policy(dm: DiscriminativeModel | None) -> Policy:
     """Consensus with what calibration stored in the DM: its weights, and its threshold where one was chosen."""
     stored: ConsensusPolicy | None = getattr(dm, "consensus", None)
     return ConsensusPolicy() if stored is None else stored
-
-
-def is_transient(error: Exception) -> bool:
-    """Whether another try may mend an error of a Reasoner, by its class or by the HTTP status that it carries."""
-    status = http_status(error)
-    return isinstance(error, transient_failures()) or status in _TRANSIENT_STATUS or 500 <= (status or 0) <= 599
-
-
-def transient_failures() -> tuple[type[Exception], ...]:
-    """Classes of such errors: time-outs, connections, rate limits, server errors."""
-    import openai  # a core dependency, but slow to import
-
-    # providers' clients pass these on when a reply breaks off; what no client has loaded raises nothing
-    transports = [sys.modules[name].TransportError for name in _TRANSPORTS if name in sys.modules]
-    theirs = (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError)
-    return (TimeoutError, ConnectionError, *transports, *theirs)
 
 
 def _as_predicate(

@@ -56,8 +56,7 @@ class Decide:
         usage = add_usage(attempt["usage"] for attempt in attempts)
         seconds = max(0.0, time.time() - state["drr_start"]["clock"])
         accepted = first_accepted(attempts)
-        judged_on = attempts if accepted is None else attempts[: accepted + 1]
-        decision = _with_known_confidence(self.policy.decide(judged_on))
+        decision = _with_known_confidence(self.policy.decide(_as_judged(attempts, accepted)))
         reason = self._stop_reason(decision, attempts, usage, seconds)
         if reason == "accepted" and self._explores(state["drr_start"]["run_id"], attempts, usage, seconds):
             reason = None
@@ -124,6 +123,11 @@ class Decide:
             "draw": assignment.get("draw"),
             "explore": self.explore,
         }
+
+
+def _as_judged(attempts: list[Attempt], accepted: int | None) -> list[Attempt]:
+    """What the policy saw when it accepted, to the letter, so that it says the same again; before that, everything."""
+    return attempts if accepted is None else [*attempts[:accepted], {**attempts[accepted], "verdict": None}]
 
 
 def _with_known_confidence(decision: Decision) -> Decision:

@@ -64,16 +64,22 @@ class ScoreNode:
         return RunnableLambda(score, ascore, name="score")
 
     def _failures(self, state: DRRState) -> tuple[type[Exception], ...]:
-        """Errors that leave the attempt unscored: all of them in a run that has its answer and only explores."""
-        return self.failures if first_accepted(state["drr_attempts"]) is None else (Exception,)
+        """Errors of the DM that leave the attempt unscored."""
+        return (*self.failures, *_spared(state))
+
+    def _signals(self, state: DRRState, draft: Draft) -> dict[str, float | None]:
+        given = SignalInput(question=state["drr_start"]["question"], draft=draft, attempts=state["drr_attempts"])
+        try:
+            return compute_signals(self.signals, given)
+        except _spared(state):
+            return dict.fromkeys(self.signals)
 
     def _prepare(self, state: DRRState) -> tuple[Attempt, ScoreRequest | None]:
         """The attempt without its score, and what to ask the DM; nothing for a draft without an answer."""
         start, draft, attempts = state["drr_start"], state["drr_draft"], state["drr_attempts"]
         if draft is None:
             raise RuntimeError("`score` ran before `think`: the graph's edges were changed")
-        given = SignalInput(question=start["question"], draft=draft, attempts=attempts)
-        attempt = _as_attempt(draft, turn=len(attempts) + 1, signals=compute_signals(self.signals, given))
+        attempt = _as_attempt(draft, turn=len(attempts) + 1, signals=self._signals(state, draft))
         if draft["answer"] is None:
             return attempt, None
         request = ScoreRequest(
@@ -105,6 +111,11 @@ class ScoreNode:
         shown = {key: attempt[key] for key in ("turn", "answer", "score", "error", "score_error")}
         get_stream_writer()({"type": "drr.score", **shown})
         return {"drr_draft": None, "drr_attempts": [*state["drr_attempts"], attempt]}
+
+
+def _spared(state: DRRState) -> tuple[type[Exception], ...]:
+    """Errors that end no run: any, in one that has its answer and only explores; none is worth that answer."""
+    return () if first_accepted(state["drr_attempts"]) is None else (Exception,)
 
 
 def _as_attempt(draft: Draft, *, turn: int, signals: dict[str, float | None]) -> Attempt:

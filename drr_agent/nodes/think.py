@@ -60,10 +60,9 @@ class Think:
         def think(state: DRRState, config: RunnableConfig) -> ThinkUpdate:
             call = self._prepare(state, config)
             try:
-                output = caller.invoke(call.messages, call.config)
+                return self._read(call, caller.invoke(call.messages, call.config))
             except Exception as error:  # `_failed` raises again what is not to cost a turn
                 return self._failed(call, error)
-            return self._read(call, output)
 
         async def athink(state: DRRState, config: RunnableConfig) -> ThinkUpdate:
             call = self._prepare(state, config)
@@ -71,9 +70,9 @@ class Think:
             try:
                 async with limit:
                     output = await caller.ainvoke(call.messages, call.config)
+                return self._read(call, output)
             except Exception as error:
                 return self._failed(call, error, out_of_time=limit.expired())
-            return self._read(call, output)
 
         return RunnableLambda(think, athink, name="think")
 

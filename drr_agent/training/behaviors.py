@@ -124,19 +124,27 @@ def join_behaviors(one: Behavior, other: Behavior) -> Behavior:
 def renew_behavior(held: Behavior, new: Behavior) -> Behavior:
     """A row of a dataset that a later harvest sees again: what the later one knows counts, the rest stays.
 
-    What it says by grader or column takes the place of what graders or columns said before.
+    What it says by grader or column takes the place of what graders or columns said before, and what a source says of
+    the same time that of what it said.
     """
     renewed = {label_kind(label["source"]) for label in new["labels"]} & _DERIVED_KINDS
-    kept = [label for label in held["labels"] if label_kind(label["source"]) not in renewed]
+    said = {(label["source"], label["at"]) for label in new["labels"]}
+    kept = [
+        label
+        for label in held["labels"]
+        if label_kind(label["source"]) not in renewed and (label["source"], label["at"]) not in said
+    ]
     filled = {name: held.get(name) if value is None else value for name, value in new.items()}
-    filled["signals"] = {**held["signals"], **new["signals"]}
+    known = {name: value for name, value in new["signals"].items() if value is not None}
+    filled["signals"] = {**dict.fromkeys(new["signals"]), **held["signals"], **known}
     return with_labels(cast("Behavior", filled), merge_labels(kept, new["labels"]))
 
 
 def _either(one: Any, other: Any) -> Any:
     """The one that says something; of two that differ always the same one."""
-    if one is None or other is None or one == other:
+    if one is None or other is None:
         return other if one is None else one
+    # by the text of both, and not by `==`, for which 0.0 and -0.0 are one and still two to a third value
     return max(one, other, key=lambda value: json.dumps(value, sort_keys=True))
 
 

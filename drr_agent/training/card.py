@@ -63,7 +63,7 @@ Redacted: {manifest.redaction}. Capture: {manifest.capture}.
 
 
 def _names(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"`{name}`" for name in counts)
+    return ", ".join(f"`{_one_line(name)}`" for name in counts)
 
 
 def _questions(manifest: Manifest) -> int:
@@ -80,7 +80,7 @@ def _table(what: str, parts: Mapping[Any, SplitCounts]) -> str:
 
 
 def _list(counts: Mapping[str, int]) -> str:
-    return "\n".join(f"- {name}: {count:,}" for name, count in counts.items())
+    return "\n".join(f"- {_one_line(name)}: {count:,}" for name, count in counts.items())
 
 
 def _bias(manifest: Manifest) -> str:
@@ -96,8 +96,13 @@ def _bias(manifest: Manifest) -> str:
 
 def _sources(manifest: Manifest) -> str:
     lines: Iterable[str] = (
-        f"- `{source.location}` ({source.kind}, SHA-256 `{source.sha256[:12]}…`): {source.read:,} read, "
+        f"- `{_one_line(source.location)}` ({source.kind}, SHA-256 `{source.sha256[:12]}…`): {source.read:,} read, "
         f"{source.filtered:,} filtered out, {source.kept:,} kept, {sum(source.dropped.values()):,} dropped"
         for source in manifest.sources
     )
     return "\n".join(lines) or "Rows that a program gave."
+
+
+def _one_line(name: str) -> str:
+    """A name out of somebody's log, which ends neither its line nor its quotes."""
+    return " ".join("".join(mark if mark.isprintable() else " " for mark in name.replace("`", "'")).split())

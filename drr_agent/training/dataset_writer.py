@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from drr_agent.errors import ConfigError, DataError
 from drr_agent.lines import hold
@@ -35,11 +36,12 @@ class DatasetWriter:
     redaction: str
     capture: Capture
 
-    def commit(self, sources: Iterable[SourceRecord] = ()) -> Dataset:
+    def commit(self, sources: Iterable[SourceRecord] = (), *, rejects: Iterable[Mapping[str, Any]] = ()) -> Dataset:
         """Write what is staged.
 
         Args:
             sources: what the rows of this harvest come from.
+            rejects: lines of the `rejects.jsonl` of other datasets, beside what is staged.
 
         Raises:
             DataError: nothing is staged.
@@ -53,7 +55,13 @@ class DatasetWriter:
                 raise DataError(
                     f"expected behaviors to write to {str(self.path)!r}, got none; see what was dropped, and why"
                 )
-            write_rejects(staged / REJECTS, held=self.path / REJECTS, sources=sources, drops=self.staging.drops())
+            write_rejects(
+                staged / REJECTS,
+                held=self.path / REJECTS,
+                sources=sources,
+                drops=self.staging.drops(),
+                others=rejects,
+            )
             manifest = self._manifest(census, files, sources)
             (staged / CARD).write_text(dataset_card(manifest), encoding="utf-8")
             (staged / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")

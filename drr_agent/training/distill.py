@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, is_dataclass
 from functools import wraps
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -19,13 +18,14 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.runnables import Runnable
 
 from drr_agent.budget import Budget
-from drr_agent.errors import ConfigError, http_status
+from drr_agent.errors import ConfigError
 from drr_agent.evaluation.samples import check_samples
 from drr_agent.feedback import Feedback, Fresh, get_feedback
 from drr_agent.grading import Grader, get_grader
-from drr_agent.graphs.drr import create_drr_graph, is_transient, transient_failures
+from drr_agent.graphs.drr import create_drr_graph
 from drr_agent.parsing import Parser, Reply, get_parser
 from drr_agent.prompts import Prompts
+from drr_agent.reasoners.failures import costs_its_call, transient_failures
 from drr_agent.reasoners.resolve import describe_reasoner
 from drr_agent.runs import Reject, RunLog
 from drr_agent.state import Sample, Usage
@@ -170,7 +170,7 @@ async def adistill(
         parser=RetryingParser(parser=get_parser(parser), retries=retries),
         prompts=prompts,
         run_log=run_log,
-        reasoner_failures=_costs_its_run,
+        reasoner_failures=costs_its_call,
         name="distill",
     )
     crew = Crew(graph=graph, setup=setup, max_failures=max_failures)
@@ -207,11 +207,6 @@ def _blocking(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
 
 
 distill = _blocking(adistill)
-
-
-def _costs_its_run(error: Exception) -> bool:
-    """Whether an error costs its own run alone: what waiting may mend, and a sample that a provider refuses."""
-    return is_transient(error) or http_status(error) == HTTPStatus.BAD_REQUEST
 
 
 def _describe(part: Feedback | Parser) -> str:

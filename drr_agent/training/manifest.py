@@ -34,6 +34,8 @@ class SourceRecord(BaseModel):
     """Attempts by the reason they were left out; each is named in `rejects.jsonl`."""
     unlabeled: dict[str, int]
     """Kept attempts without a label, by reason."""
+    sources: tuple["SourceRecord", ...] = ()
+    """Of a dataset that was filtered: what its own rows came from."""
 
     @model_validator(mode="after")
     def _check_sums(self) -> Self:
@@ -46,7 +48,11 @@ class SourceRecord(BaseModel):
 
     @property
     def key(self) -> str:
-        """Twelve hex digits of what was read and how: a later harvest of the same replaces this one."""
+        """Twelve hex digits of what was read and how: a later harvest of the same replaces this one.
+
+        Two records of a merged dataset may share it: those of one place that was harvested at two times, or of two
+        places by one relative path. Their `sha256` tells them apart.
+        """
         identity = self.model_dump_json(include={"location", "kind", "grader", "mapping", "where"})
         return hashlib.sha256(identity.encode()).hexdigest()[:12]
 
@@ -123,9 +129,11 @@ class Manifest(BaseModel):
 
 
 def merge_records(old: Iterable[SourceRecord], new: Iterable[SourceRecord]) -> tuple[SourceRecord, ...]:
-    """One record a harvest: the same place, read the same way again, replaces the one before."""
-    records = {record.key: record for record in (*old, *new)}
-    return tuple(sorted(records.values(), key=lambda record: (record.location, record.key)))
+    """The records after another harvest: the same place, read the same way again, replaces what it gave before."""
+    new = tuple(new)
+    renewed = {record.key for record in new}
+    records = (*(record for record in old if record.key not in renewed), *new)
+    return tuple(sorted(records, key=lambda record: (record.location, record.key, record.sha256)))
 
 
 def hash_file(path: Path) -> str:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ROWS_PER_GROUP = 2_000
+_CHARACTERS_PER_GROUP = 8_000_000
+"""A group is what is in memory at a time: whichever of the two it reaches first ends it."""
 
 
 class BehaviorWriter:
@@ -22,6 +24,7 @@ class BehaviorWriter:
         self._schema = behavior_schema()
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
         self._waiting: list[dict[str, Any]] = []
+        self._characters = 0
 
     def __enter__(self) -> Self:
         return self
@@ -35,8 +38,10 @@ class BehaviorWriter:
 
     def write(self, row: Behavior) -> None:
         """Write one row, soon."""
-        self._waiting.append({**row, "signals": sorted(row["signals"].items())})
-        if len(self._waiting) == _ROWS_PER_GROUP:
+        signals = [{"name": name, "value": value} for name, value in sorted(row["signals"].items())]
+        self._waiting.append({**row, "signals": signals})
+        self._characters += sum(len(value) for value in row.values() if isinstance(value, str))
+        if len(self._waiting) >= _ROWS_PER_GROUP or self._characters >= _CHARACTERS_PER_GROUP:
             self._flush()
 
     def _flush(self) -> None:
@@ -45,6 +50,7 @@ class BehaviorWriter:
         if self._waiting:
             self._writer.write_table(pa.Table.from_pylist(self._waiting, schema=self._schema))
             self._waiting.clear()
+            self._characters = 0
 
 
 def read_behaviors(path: Path) -> Iterator[Behavior]:
@@ -52,9 +58,10 @@ def read_behaviors(path: Path) -> Iterator[Behavior]:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=_ROWS_PER_GROUP):
-            for record in batch.to_pylist():
-                yield cast("Behavior", {**record, "signals": dict(record["signals"])})
+        for group in range(file.num_row_groups):
+            for record in file.read_row_group(group).to_pylist():
+                signals = {signal["name"]: signal["value"] for signal in record["signals"]}
+                yield cast("Behavior", {**record, "signals": signals})
 
 
 def behavior_schema() -> "pa.Schema":
@@ -67,7 +74,7 @@ def behavior_schema() -> "pa.Schema":
         **dict.fromkeys(("score", "propensity"), pa.float64()),
         "labels": pa.list_(label),
         "truncated": pa.bool_(),
-        "signals": pa.map_(pa.string(), pa.float64()),
+        "signals": pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64())])),  # `datasets` reads no maps
         "logprobs": pa.list_(pa.float64()),
     }
     return pa.schema([(name, types.get(name, pa.string())) for name in Behavior.__annotations__])
