@@ -39,6 +39,11 @@ class TableRow(NamedTuple):
     """From 1: the line it ends on in a text file, its position in Parquet."""
     cells: dict[str, Any]
 
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        return f"line {self.line}"
+
 
 def table_format(path: Path) -> TableFormat:
     """The format of a file, by its content where that is plain, else by its name.

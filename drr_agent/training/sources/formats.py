@@ -2,14 +2,27 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from drr_agent.errors import ConfigError, DataError
+from drr_agent.parsing import Parser, WholeMessage
 from drr_agent.tables import table_format
 from drr_agent.training.sources.attempts import RunSource
+from drr_agent.training.sources.hf_dataset import is_hf_dataset
+from drr_agent.training.sources.langfuse import LangfuseReader, is_langfuse
+from drr_agent.training.sources.langsmith import LangSmithReader, is_langsmith_export
+from drr_agent.training.sources.langsmith_api import SCHEME, LangSmithApiReader
+from drr_agent.training.sources.mlflow import MlflowReader, is_mlflow
+from drr_agent.training.sources.otel import OtelReader, is_otel
+from drr_agent.training.sources.postgres import PostgresReader, is_postgres
 from drr_agent.training.sources.protocol import Reading, RunReader, Source
 from drr_agent.training.sources.run_log import RunLogReader, is_run_log
+from drr_agent.training.sources.saver import SaverReader
+from drr_agent.training.sources.sqlite import SqliteReader, is_sqlite
 from drr_agent.training.sources.table import TableSource
+from drr_agent.training.sources.tracer import TracerReader, is_trace_log
 
 _BESIDE_LOGS = (".open", ".lock", "-wal", "-shm", "-journal")
 """Endings of files that stand beside a log and are none."""
@@ -22,13 +35,18 @@ class _FileFormat(NamedTuple):
     opens: Callable[[Path, Reading], Source]
 
 
-def open_sources(source: str | Path, reading: Reading, *, format: str | None = None) -> Iterator[Source]:  # noqa: A002
-    """The readers for a source: one for a file, several for a folder of files.
+def open_sources(
+    source: str | Path | BaseCheckpointSaver[Any],
+    reading: Reading,
+    *,
+    format: str | None = None,  # noqa: A002 - what users call it
+) -> Iterator[Source]:
+    """The readers for a source: one for a file or a store, several for a folder of files.
 
     Args:
-        source: where it is.
+        source: a file, a folder of files, `postgresql://…`, `langsmith://PROJECT`, or a checkpointer.
         reading: how it is read.
-        format: one of `FILE_FORMATS`, where the content does not tell it.
+        format: one of `FILE_FORMATS`, for files whose content does not tell it.
 
     Raises:
         ConfigError: there is no such format.
@@ -36,7 +54,14 @@ def open_sources(source: str | Path, reading: Reading, *, format: str | None = N
     """
     if format is not None and format not in FILE_FORMATS:
         raise ConfigError(f"`format` must be one of {', '.join(FILE_FORMATS)}, got {format!r}")
-    path = Path(source)
+    store = _store(source, reading)
+    if store is not None:
+        yield _of_runs(store, reading)
+        return
+    path = Path(source)  # type: ignore[arg-type] # `_store` took the checkpointers
+    if is_hf_dataset(path):
+        yield _open_table(path, reading)
+        return
     if not path.is_dir():
         yield _open_file(path, reading, format)
         return
@@ -45,6 +70,17 @@ def open_sources(source: str | Path, reading: Reading, *, format: str | None = N
         raise DataError(f"expected logs in the folder {str(path)!r}, found none; name a folder that holds some")
     for file in files:
         yield _open_file(file, reading, format)
+
+
+def _store(source: Any, reading: Reading) -> RunReader | None:
+    """The reader of what is no file."""
+    if isinstance(source, BaseCheckpointSaver):
+        return SaverReader(saver=source)
+    if is_postgres(str(source)):
+        return PostgresReader(dsn=str(source))
+    if str(source).startswith(SCHEME):
+        return LangSmithApiReader(location=str(source), parser=_parser(reading), unit=reading.unit)
+    return None
 
 
 def _may_be_log(file: Path, folder: Path) -> bool:
@@ -61,8 +97,20 @@ def _open_file(path: Path, reading: Reading, format: str | None) -> Source:  # n
     return found.opens(path, reading)
 
 
-def _open_runs(reader: RunReader, reading: Reading) -> RunSource:
+def _of_runs(reader: RunReader, reading: Reading) -> RunSource:
     return RunSource(reader=reader, labeler=reading.labeler, filters=reading.filters, redaction=reading.redaction)
+
+
+def _stores_runs(reader: Callable[..., RunReader]) -> Callable[[Path, Reading], Source]:
+    return lambda path, reading: _of_runs(reader(path=path), reading)
+
+
+def _stores_traces(reader: Callable[..., RunReader]) -> Callable[[Path, Reading], Source]:
+    return lambda path, reading: _of_runs(reader(path=path, parser=_parser(reading), unit=reading.unit), reading)
+
+
+def _parser(reading: Reading) -> Parser:
+    return WholeMessage() if reading.parser is None else reading.parser
 
 
 def _open_table(path: Path, reading: Reading) -> TableSource:
@@ -81,7 +129,13 @@ def _is_jsonl_run_log(path: Path) -> bool:
 
 
 FILE_FORMATS: Mapping[str, _FileFormat] = {
-    "runs": _FileFormat(_is_jsonl_run_log, lambda path, reading: _open_runs(RunLogReader(path=path), reading)),
+    "sqlite": _FileFormat(is_sqlite, _stores_runs(SqliteReader)),
+    "runs": _FileFormat(_is_jsonl_run_log, _stores_runs(RunLogReader)),
+    "trace": _FileFormat(is_trace_log, _stores_traces(TracerReader)),
+    "langsmith": _FileFormat(is_langsmith_export, _stores_traces(LangSmithReader)),
+    "otel": _FileFormat(is_otel, _stores_traces(OtelReader)),
+    "mlflow": _FileFormat(is_mlflow, _stores_traces(MlflowReader)),
+    "langfuse": _FileFormat(is_langfuse, _stores_traces(LangfuseReader)),
     "table": _FileFormat(lambda _: True, _open_table),
 }
 """By name, in the order in which a file is tried."""

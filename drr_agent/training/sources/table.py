@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -24,6 +24,7 @@ from drr_agent.training.behaviors import Behavior
 from drr_agent.training.filters import RowFilter
 from drr_agent.training.labels import Labeler, LabelRecord, resolve_labels
 from drr_agent.training.redaction import DEFAULT_REDACTION, Redaction
+from drr_agent.training.sources.hf_dataset import DatasetRow, read_hf_dataset
 from drr_agent.training.sources.protocol import Flaw, Outcome, unreadable
 from drr_agent.training.times import to_utc
 
@@ -86,7 +87,7 @@ class TableSource:
     @cached_property
     def kind(self) -> str:
         """The file's format."""
-        return table_format(self.path)
+        return "datasets" if self.path.is_dir() else table_format(self.path)
 
     @cached_property
     def mapping(self) -> dict[str, str]:
@@ -96,7 +97,7 @@ class TableSource:
             ConfigError: the caller maps a role that does not exist.
             DataError: a column that was asked for, or is needed, is not there.
         """
-        first_rows = islice(read_table(self.path, on_reject=_ignore), _SEEN_ROWS)
+        first_rows = islice(self._rows(_ignore), _SEEN_ROWS)
         columns = list(dict.fromkeys(column for row in first_rows for column in row.cells))
         for row_filter in self.filters:
             if row_filter.column not in columns:
@@ -118,12 +119,15 @@ class TableSource:
         """Every row, in order."""
         rejects: list[Reject] = []
         copies: Counter[str] = Counter()
-        for row in read_table(self.path, on_reject=rejects.append):
+        for row in self._rows(rejects.append):
             yield from (Outcome(*lost) for lost in unreadable(rejects))
-            yield Outcome(f"line {row.line}", self._content(row, copies))
+            yield Outcome(row.place, self._content(row, copies))
         yield from (Outcome(*lost) for lost in unreadable(rejects))
 
-    def _content(self, row: TableRow, copies: Counter[str]) -> Behavior | Flaw | None:
+    def _rows(self, on_reject: Callable[[Reject], None]) -> Iterator[TableRow | DatasetRow]:
+        return read_hf_dataset(self.path) if self.path.is_dir() else read_table(self.path, on_reject=on_reject)
+
+    def _content(self, row: TableRow | DatasetRow, copies: Counter[str]) -> Behavior | Flaw | None:
         cells = {
             role: column[1:] if column.startswith("=") else row.cells.get(column)
             for role, column in self.mapping.items()

@@ -1,0 +1,177 @@
+"""A LangSmith project, read over its API: `langsmith://PROJECT`, by name or id, with the key in the environment."""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+from uuid import UUID
+
+from drr_agent.errors import ConfigError, DataError, MissingExtraError, http_status
+from drr_agent.parsing import Parser, WholeMessage
+from drr_agent.redaction import redact
+from drr_agent.training.sources.langsmith import shelve
+from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry, Unit
+from drr_agent.training.sources.run_trees import read_trees
+from drr_agent.training.sources.trace_shelf import TraceShelf
+from drr_agent.training.times import to_utc
+
+SCHEME = "langsmith://"
+_HOSTED = "https://api.smith.langchain.com"
+_FIELDS = (
+    *("ID", "RUN_TYPE", "PARENT_RUN_IDS", "TRACE_ID", "DOTTED_ORDER", "THREAD_ID"),
+    *("START_TIME", "END_TIME", "ERROR", "INPUTS", "OUTPUTS", "EXTRA", "METADATA", "FEEDBACK_STATS"),
+)
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""Without a time the API gives the last day alone."""
+_MOST_PER_PAGE = 1_000
+_RUNS_PER_FEEDBACK_PAGE = 100
+_RETRIES = 6
+"""Queries are limited to a few in ten seconds; the SDK waits as long as it is told to, or ever longer."""
+
+
+class _Api(NamedTuple):
+    """LangSmith, in its two clients: the one queries runs, the other knows projects and feedback."""
+
+    server: str
+    """Its address, without passwords."""
+    runs: Any
+    client: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class LangSmithApiReader:
+    """A project's runs, with the feedback on them.
+
+    The key is read from LANGSMITH_API_KEY, the server from LANGSMITH_ENDPOINT, as everywhere with LangSmith.
+    """
+
+    location: str
+    """`langsmith://PROJECT`: its name (percent-encoded where need be) or its id."""
+    since: datetime | str | None = None
+    """Only runs that began then or later; by default all."""
+    parser: Parser = field(default_factory=WholeMessage)
+    """How a plain agent's answer is read out of its reply."""
+    unit: Unit = "auto"
+    page_size: int = 200
+    """Runs a request; at most 1000."""
+    kind: str = "langsmith"
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        if not self.location.startswith(SCHEME) or not self.project:
+            raise ConfigError(f"`location` must be {SCHEME}PROJECT, got {self.location!r}")
+        if self.since is not None and to_utc(self.since) is None:
+            raise ConfigError(f"`since` must be a time, such as 2026-01-31T00:00:00Z, got {self.since!r}")
+        if not 1 <= self.page_size <= _MOST_PER_PAGE:
+            raise ConfigError(f"`page_size` must be between 1 and {_MOST_PER_PAGE}, got {self.page_size!r}")
+
+    @property
+    def project(self) -> str:
+        """The project's name or id."""
+        return unquote(self.location.removeprefix(SCHEME)).strip("/")
+
+    def entries(self) -> Iterator[LoggedRun | LostEntry]:
+        """Every run, trace by trace, after all were fetched.
+
+        Raises:
+            DataError: there is no key or no such project, or LangSmith refuses or cannot be reached.
+            MissingExtraError: the installed SDK is too old.
+        """
+        shelf = TraceShelf()
+        try:
+            with _connect(self.project) as api:
+                yield from self._fetch(api, shelf)
+            yield from read_trees(shelf.trees(), parser=self.parser, unit=self.unit)
+        finally:
+            shelf.close()
+
+    def _fetch(self, api: _Api, shelf: TraceShelf) -> Iterator[LostEntry]:
+        judged: list[str] = []
+        for run in self._runs(api):
+            if not isinstance(run, dict):
+                yield LostEntry("a page of runs", Flaw("unreadable", f"an item that is {type(run).__name__}"))
+                continue
+            place = f"run {run.get('id')}"
+            yield from shelve(shelf, run, place)
+            judged += [run["id"]] if run.get("feedback_stats") and isinstance(run.get("id"), str) else []
+            if len(judged) == _RUNS_PER_FEEDBACK_PAGE:
+                yield from _fetch_feedback(api, shelf, judged)
+                judged = []
+        yield from _fetch_feedback(api, shelf, judged)
+
+    def _runs(self, api: _Api) -> Iterator[Any]:
+        try:
+            found = api.runs.runs.query(
+                project_ids=[_project_id(api, self.project)],
+                min_start_time=_EARLIEST if self.since is None else to_utc(self.since),
+                page_size=self.page_size,
+                selects=list(_FIELDS),
+            )
+            for run in found:
+                yield run.to_dict(mode="json", warnings=False) if hasattr(run, "to_dict") else run
+        except (TypeError, AttributeError, ValueError) as error:  # the SDK trusts what it is sent
+            raise _refusal(api.server, f"a reply of another form ({type(error).__name__})") from None
+
+
+def _fetch_feedback(api: _Api, shelf: TraceShelf, run_ids: list[str]) -> Iterator[LostEntry]:
+    """The records behind the sums that the runs carry: only they know times and corrections."""
+    try:
+        found = list(api.client.list_feedback(run_ids=run_ids)) if run_ids else []
+    except (TypeError, ValueError) as error:  # one that the SDK does not take costs those it came with
+        yield LostEntry("a page of feedback", Flaw("unreadable", f"{type(error).__name__} of the SDK"))
+        return
+    for feedback in found:
+        yield from shelve(shelf, feedback.model_dump(mode="json"), f"feedback {feedback.id}")
+
+
+def _project_id(api: _Api, project: str) -> str:
+    """Its id, also of a project that is named by it: an unknown one would have no runs, without a word."""
+    try:
+        named = {"project_id": str(UUID(project))}
+    except ValueError:
+        named = {"project_name": project}
+    return str(api.client.read_project(**named).id)
+
+
+@contextmanager
+def _connect(project: str) -> Iterator[_Api]:
+    """Both clients, and their errors as ours."""
+    try:
+        from langsmith import Client, Langsmith, LangsmithError
+        from langsmith.utils import LangSmithError, LangSmithNotFoundError
+    except ImportError as error:
+        raise MissingExtraError(f"`{SCHEME}` needs a newer `langsmith`: pip install -U langsmith") from error
+    key, address, tenant = _setting("API_KEY"), _setting("ENDPOINT") or _HOSTED, _setting("WORKSPACE_ID")
+    if key is None:
+        raise DataError(
+            "expected LangSmith's key in LANGSMITH_API_KEY, found none; set it, and LANGSMITH_ENDPOINT if need be"
+        )
+    base, server = address.rstrip("/").removesuffix("/v1").removesuffix("/api"), redact(address)
+    try:
+        with (
+            closing(Client(api_url=address, api_key=key, auto_batch_tracing=False)) as client,
+            Langsmith(api_key=key, base_url=base, tenant_id=tenant, max_retries=_RETRIES) as runs,
+        ):
+            yield _Api(server, runs, client)
+    except LangSmithNotFoundError:
+        raise DataError(f"expected a project {project!r} at {server!r}, found none; check both") from None
+    except (LangsmithError, LangSmithError, OSError) as error:
+        status = http_status(error)
+        said = type(error).__name__ if status is None else f"{type(error).__name__}, status {status}"
+        raise _refusal(server, said) from None
+
+
+def _setting(name: str) -> str | None:
+    """What the environment says, under the new name or the old."""
+    return os.environ.get(f"LANGSMITH_{name}") or os.environ.get(f"LANGCHAIN_{name}") or None
+
+
+def _refusal(server: str, said: str) -> DataError:
+    """An error of ours; never with the words of theirs, which may show the key."""
+    return DataError(
+        f"expected LangSmith's runs from {server!r}, got {said}; check LANGSMITH_API_KEY, LANGSMITH_ENDPOINT and that "
+        "the server is up"
+    )

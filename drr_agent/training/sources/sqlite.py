@@ -1,0 +1,140 @@
+"""The database of a `SqliteSaver` or `AsyncSqliteSaver`, as runs."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from drr_agent.errors import DataError
+from drr_agent.training.sources.checkpoints import Checkpoint, DamageError, read_threads
+from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry
+from drr_agent.training.sources.sqlite_rows import SQLITE_ERRORS, Values, checkpoints, text
+
+_MAGIC = b"SQLite format 3\0"
+_WAL_MODE = b"\2"
+"""The nineteenth byte of a database whose writers keep a write-ahead log."""
+_LOCKLESS = {"posix": "unix-none", "nt": "win32-none"}
+_THREADS = "select distinct thread_id from checkpoints order by 1"
+_BARE_THREADS = """
+select distinct thread_id from writes w
+where not exists (select 1 from checkpoints c where c.thread_id = w.thread_id) order by 1
+"""
+
+
+def is_sqlite(path: Path) -> bool:
+    """Whether a file is a SQLite database."""
+    with path.open("rb") as stream:
+        return stream.read(len(_MAGIC)) == _MAGIC
+
+
+@dataclass(frozen=True, kw_only=True)
+class SqliteReader:
+    """A checkpointer's SQLite database, whether its writer is alive, gone or killed; nothing is ever written to it."""
+
+    path: Path
+    kind: str = "sqlite"
+
+    @property
+    def location(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    def entries(self) -> Iterator[LoggedRun | LostEntry]:
+        """Every run of every thread.
+
+        Raises:
+            DataError: there is no such file, or it is not a checkpointer's database, or nothing of it can be read.
+        """
+        path = self.path.resolve()
+        manner = _manner(path)
+        before = _version(path)
+        with closing(_connect(path, manner)) as connection:
+            yield from read_threads(_threads(connection, path), Values(connection))
+        if manner.unwatched and _version(path) != before:
+            yield LostEntry("end of file", Flaw("unreadable", "somebody wrote to it meanwhile; harvest it again"))
+
+
+class _Manner(NamedTuple):
+    """How to open a database."""
+
+    options: str = ""
+    exclusively: bool = False
+    """Keep the index of its log in memory."""
+    unwatched: bool = False
+    """Without locks: nobody had it open."""
+
+
+def _manner(path: Path) -> _Manner:
+    """How to open a database so that nothing appears beside it, not even for its readers.
+
+    Those who have it open share the index of its log in a file. Where there is none, SQLite would make one.
+    """
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "nothing"
+        raise DataError(f"expected a SQLite database at {str(path)!r}, found {found}; check the path")
+    with path.open("rb") as stream:
+        keeps_log = stream.read(20)[18:19] == _WAL_MODE
+    log, index = (path.with_name(path.name + ending) for ending in ("-wal", "-shm"))
+    if not keeps_log or index.exists():
+        return _Manner()
+    if not log.exists() or log.stat().st_size == 0:
+        return _Manner("&immutable=1", unwatched=True)
+    lockless = _LOCKLESS.get(os.name)
+    return _Manner() if lockless is None else _Manner(f"&vfs={lockless}", exclusively=True, unwatched=True)
+
+
+def _version(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size
+
+
+def _connect(path: Path, manner: _Manner) -> sqlite3.Connection:
+    """A connection that sees one state of the database throughout."""
+    uri = f"{path.as_uri()}?mode=ro{manner.options}"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    connection.text_factory = bytes
+    try:
+        if manner.exclusively:
+            connection.execute("pragma locking_mode = exclusive")
+        connection.execute("pragma trusted_schema = off")
+        connection.execute("begin")
+        found = connection.execute("select name from sqlite_master where type = 'table'").fetchall()
+    except SQLITE_ERRORS as error:
+        connection.close()
+        raise _unusable(path, error) from error
+    tables = sorted(text(name) for (name,) in found)
+    if not {"checkpoints", "writes"} <= set(tables):
+        connection.close()
+        raise DataError(
+            f"expected the tables `checkpoints` and `writes` of a checkpointer in {str(path)!r}, "
+            f"found {', '.join(tables) or 'none'}; name the database that a SqliteSaver writes"
+        )
+    return connection
+
+
+def _unusable(path: Path, error: Exception) -> DataError:
+    return DataError(
+        f"expected a checkpointer's SQLite database at {str(path)!r}, got one that cannot be read ({error}); "
+        "restore it from a copy"
+    )
+
+
+def _threads(connection: sqlite3.Connection, path: Path) -> Iterator[tuple[str, Iterator[Checkpoint]]]:
+    started = False
+    try:
+        for query in (_THREADS, _BARE_THREADS):
+            for (thread,) in connection.execute(query):
+                started = True
+                yield text(thread), checkpoints(connection, thread)
+    except SQLITE_ERRORS as error:
+        if not started:
+            raise _unusable(path, error) from error
+        yield "(all others)", _broken(str(error))
+
+
+def _broken(reason: str) -> Iterator[Checkpoint]:
+    yield from ()
+    raise DamageError(reason)
