@@ -1,4 +1,4 @@
-"""What the README shows runs, and what it names exists."""
+"""What the README and the other pages show runs, and what they name exists."""
 
 import re
 import shlex
@@ -7,16 +7,22 @@ from pathlib import Path
 import pytest
 import typer
 from fakes import ScriptedChatModel, TableDM
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import Command, interrupt
 
+from drr_agent import create_drr_graph
 from drr_agent.cli.commands import app
+from drr_agent.state import Run
+from drr_agent.training.harvest import harvest
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+PAGES = {path: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+README, HARVEST = PAGES[ROOT / "README.md"], PAGES[ROOT / "docs" / "harvest.md"]
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language, page=README):
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
 
 
 def test_the_ten_lines_give_a_result(capsys):
@@ -39,9 +45,46 @@ def test_the_subgraph_runs_in_a_host(tmp_path, monkeypatch):
     assert len(Path("runs.jsonl").read_text().splitlines()) == 1
 
 
+def test_a_checkpointer_is_harvested(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    saver = InMemorySaver()
+    graph = create_drr_graph(ScriptedChatModel(replies=["Answer: 4"]), TableDM({"4": 0.9}), checkpointer=saver)
+    graph.invoke({"messages": [("user", "What is 2 + 2?")]}, {"configurable": {"thread_id": "1"}})
+    exec(blocks("python", HARVEST)[0], {"checkpointer": saver})
+    assert capsys.readouterr().out == "1 [{}]\n"
+
+
+def test_an_agent_is_traced_by_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"agent": ScriptedChatModel(replies=["four"])}
+    exec(blocks("python", HARVEST)[1], names)
+    names["agent"].invoke("What is 2 + 2?")
+    [row] = harvest(["traces.jsonl"]).behaviors
+    assert (row["question"], row["answer"], row["origin"]) == ("What is 2 + 2?", "four", "traced")
+
+
+def test_a_review_in_a_host_is_a_label(tmp_path):
+    names = {"interrupt": interrupt}
+    exec(blocks("python", HARVEST)[2], names)
+    saver, host = InMemorySaver(), StateGraph(HostState)
+    host.add_node("answer", create_drr_graph(ScriptedChatModel(replies=["Answer: 4"]), TableDM({"4": 0.9})))
+    host.add_node("review", names["review"])
+    host.add_edge(START, "answer")
+    host.add_edge("answer", "review")
+    graph, config = host.compile(checkpointer=saver), {"configurable": {"thread_id": "1"}}
+    graph.invoke({"messages": [("user", "What is 2 + 2?")]}, config)
+    graph.invoke(Command(resume="incorrect"), config)
+    [row] = harvest([saver]).behaviors
+    assert (row["label"], row["label_source"]) == ("incorrect", "human:review")
+
+
+class HostState(MessagesState):
+    drr: Run
+
+
 def commands():
-    text = "\n".join(blocks("bash"))
-    lines = [*text.splitlines(), *re.findall(r"`(drr [a-z]+ [^`]*)`", README)]
+    lines = [line for page in PAGES.values() for line in "\n".join(blocks("bash", page)).splitlines()]
+    lines += [line for page in PAGES.values() for line in re.findall(r"`(drr [a-z]+ [^`…]*)`", page)]
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("drr ")]
 
 
@@ -54,8 +97,9 @@ def test_every_command_is_one_the_program_takes(arguments):
 
 
 def test_every_link_leads_somewhere():
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert target.startswith("https://") or (ROOT / target).exists(), target
+    for path, page in PAGES.items():
+        for target in re.findall(r"\]\(([^)]+)\)", page):
+            assert target.startswith("https://") or (path.parent / target).exists(), target
 
 
 def test_every_target_of_make_is_there():
