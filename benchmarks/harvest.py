@@ -19,7 +19,7 @@ from pathlib import Path
 
 from drr_agent.lines import open_bytes
 from drr_agent.training.harvest import harvest_dataset
-from drr_agent.training.targets import read_targets
+from drr_agent.training.labels.targets import read_targets
 
 _QUESTIONS = "questions_obqa_arc_csqa.jsonl.gz"
 """Holds questions and their answers, and no attempts: a file of targets."""

@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     from drr_agent.dm.folder import load_dm
     from drr_agent.reasoners.local import LocalReasoner
     from drr_agent.reasoners.resolve import create_reasoner
+    from drr_agent.tracing import TraceLog
 
 __version__ = "0.1.0"
 
 _LAZY = {
     "LocalReasoner": "drr_agent.reasoners.local",
+    "TraceLog": "drr_agent.tracing",
     "create_reasoner": "drr_agent.reasoners.resolve",
     "load_dm": "drr_agent.dm.folder",
 }
@@ -76,6 +78,7 @@ __all__ = [
     "SignalInput",
     "StructuredOutput",
     "ThresholdPolicy",
+    "TraceLog",
     "WholeMessage",
     "__version__",
     "create_baseline",

@@ -23,7 +23,7 @@ _KEYS = (
     ("akia", r"(?-i:AKIA[0-9A-Z]{16})\b"),  # AWS
     ("asia", r"(?-i:ASIA[0-9A-Z]{16})\b"),
     ("aiza", r"AIza[\w-]{30,}"),  # Google
-    ("ya29.", r"ya29\.[\w.-]{20,}"),
+    ("ya29.", r"ya29\.[\w.-]{20,}[\w-]"),
     ("gocspx-", r"GOCSPX-[\w-]{20,}"),
     ("gh", r"gh[pousr]_\w{20,}"),  # GitHub
     ("github_pat_", r"github_pat_\w{20,}"),
@@ -50,7 +50,7 @@ _OPEN = r"[\\'\"`*_]{0,3}"
 _END = r"(?=[\s'\"`,;:)\]}]|\Z)"
 _NO_VALUE = (
     r"(?!(?:self|this|os|process|env|config|settings|args|getpass)\."
-    rf"|(?:none|null|true|false|string|secretstr|optional|required|notrequired){_END}"
+    rf"|(?:none|null|true|false|string|secretstr|optional|required|notrequired|bearer|digest){_END}"
     rf"|[a-z_.]{{0,40}}(?:pass|secret|key|token|credential)[a-z_.]{{0,40}}{_END}"  # api_key=api_key
     r"|[a-z_][\w.]{0,80}[(\[]"
     r"|\$[{(]|(?-i:\$[A-Z_]+\b)|<[a-z]|\{\{?[\w.!]{0,40}\})"
@@ -62,7 +62,7 @@ _TOLD = r"\s+(?:is|was)\s+(?=\S{0,80}\d)"
 _QUOTE = r"\\?['\"`]"
 _QUOTED = rf"(?P<quote>{_QUOTE})(?:(?!(?P=quote))[^\n]){{4,500}}(?=(?P=quote))"
 _BARE = rf"(?P<open>{_QUOTE})?{_NO_VALUE}[^\s'\"`,;}}]{{6,}}"
-_LONG_VALUE = rf"['\"]?{_NO_VALUE}(?=[\w.~+/=-]{{0,80}}\d)[\w.~+/=-]{{20,}}"
+_LONG = rf"(?P<open>{_QUOTE})?{_NO_VALUE}(?=[\w.~+/=-]{{0,80}}\d)[\w.~+/=-]{{20,}}"
 _NAMES = (
     ("pass", r"pass(?:word|wd|phrase)"),
     ("pwd", r"(?<![a-z])pwd(?!\s?[:=]\s?[\"']?[/~.])"),
@@ -86,10 +86,10 @@ def _patterns() -> Iterable[tuple[str, str]]:
     for marker, name in _NAMES:
         yield marker, rf"(?P<kept>(?:{name})(?:{_GIVEN}|{_TOLD}))(?:{_QUOTED}|{_BARE})"
     for name in ("token", "secret"):
-        yield name, rf"(?P<kept>(?<![a-z0-9]){name}{_GIVEN}){_LONG_VALUE}"
+        yield name, rf"(?P<kept>(?<![a-z0-9]){name}{_GIVEN}){_LONG}"
 
 
-_SECRETS = tuple((marker, re.compile(text, re.IGNORECASE | re.DOTALL)) for marker, text in _patterns())
+_SECRETS = tuple(_patterns())
 
 
 def redact(text: str) -> str:
@@ -97,7 +97,7 @@ def redact(text: str) -> str:
     lowered = text.lower()
     for marker, pattern in _SECRETS:
         if marker in lowered:
-            text = pattern.sub(_hide, text)
+            text = re.sub(pattern, _hide, text, flags=re.IGNORECASE | re.DOTALL)  # compiled once, when first needed
     return text
 
 

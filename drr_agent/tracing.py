@@ -54,8 +54,8 @@ class TraceLog(BaseTracer):
     the agent goes on.
 
     The definitions of the components (`serialized`) are left out, and so is what stands under a name such as `api_key`;
-    error messages and definitions are searched for keys besides. What people and models say is written as it is, unless
-    `redact` is given.
+    errors, metadata and call parameters are searched for keys besides. What people and models say is written as it is,
+    unless `redact` is given.
     """
 
     def __init__(self, *, path: Path, redact: Callable[[str], str] | None = None) -> None:

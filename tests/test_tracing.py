@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes import FunctionChatModel, ScriptedChatModel
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tracers import BaseTracer
@@ -144,6 +146,24 @@ def test_messages_are_written_whole(tmp_path):
 )
 def test_any_value_is_written_as_json(value, expected, tmp_path):
     assert written(value, tmp_path / "t.jsonl") == expected
+
+
+ODD = st.sampled_from([Note("n"), Settings(), Shade.DARK, HumanMessage("q"), object(), a_circle(), "\ud83d"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.datetimes() | ODD,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text(max_size=3) | st.integers() | st.none(), inner, max_size=3)
+    ),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(value=VALUES)
+def test_no_value_costs_a_line(value, tmp_path_factory):
+    written(value, tmp_path_factory.mktemp("any") / "t")
 
 
 def test_settings_are_written_without_their_keys(tmp_path):

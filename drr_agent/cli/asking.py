@@ -13,8 +13,8 @@ from rich.text import Text
 from drr_agent.cli.console import printable
 from drr_agent.errors import ConfigError, DataError
 from drr_agent.state import Label
-from drr_agent.training.annotate import Candidate, Session
-from drr_agent.training.judge import excerpt
+from drr_agent.training.labels.judge import excerpt
+from drr_agent.training.labels.queue import Candidate, Session
 
 Key = Literal["y", "n", "s", "b", "q"]
 

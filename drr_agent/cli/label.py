@@ -17,16 +17,16 @@ from drr_agent.cli.inputs import open_dm, open_reasoner
 from drr_agent.errors import ConfigError, DataError
 from drr_agent.grading import get_grader
 from drr_agent.policy import ConsensusPolicy
-from drr_agent.training.agreement import share_of_weak
-from drr_agent.training.annotate import LabelQueue, Session, answered_by, logged_score, score_by
 from drr_agent.training.behaviors import SPLITS, Split
 from drr_agent.training.dataset import Dataset
-from drr_agent.training.judge import RUBRIC, Judge
-from drr_agent.training.judging import JudgeResult
-from drr_agent.training.kappa import describe_kappa
-from drr_agent.training.label_book import Merged, merge_label_log
-from drr_agent.training.label_log import LABELS
-from drr_agent.training.labelling import Labelled, label_by_agreement, label_by_judge, require_texts
+from drr_agent.training.labels.agreement import share_of_weak
+from drr_agent.training.labels.book import Merged, merge_label_log
+from drr_agent.training.labels.judge import RUBRIC, Judge
+from drr_agent.training.labels.judging import JudgeResult
+from drr_agent.training.labels.kappa import describe_kappa
+from drr_agent.training.labels.log import LABELS
+from drr_agent.training.labels.machines import Labelled, label_by_agreement, label_by_judge, require_texts
+from drr_agent.training.labels.queue import LabelQueue, Session, answered_by, logged_score, score_by
 
 
 @app.command()

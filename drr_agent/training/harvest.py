@@ -19,14 +19,14 @@ from drr_agent.parsing import Parser, clean_text, get_parser
 from drr_agent.training.behaviors import Behavior, Split
 from drr_agent.training.dataset import Dataset
 from drr_agent.training.dataset_writer import edit_dataset
-from drr_agent.training.environment import Environment
 from drr_agent.training.filters import parse_filters
 from drr_agent.training.labels import Labeler
+from drr_agent.training.labels.environment import Environment
+from drr_agent.training.labels.targets import Targets, read_targets
 from drr_agent.training.manifest import SourceRecord, hash_file
 from drr_agent.training.redaction import DEFAULT_REDACTION, Redaction
 from drr_agent.training.sources import Flaw, Reading, Source, Unit, open_sources
 from drr_agent.training.staging import Drop, Staging
-from drr_agent.training.targets import Targets, read_targets
 
 REFUSED = frozenset({"unreadable", "bad value", "no question", "no reply"})
 """Reasons for dropping what should have been an attempt. A failed call, an empty run or a duplicate is none."""
@@ -177,7 +177,8 @@ def plan_harvest(
         where: filters such as `model=gemma-2-2b-it` or `tokens<512` on any column of a source; all must hold.
         targets: known answers for questions whose log does not hold theirs, joined by id or text; a file is read by
             `read_targets`.
-        environment: a function that says of a run whether it came out right; see `drr_agent.training.environment`.
+        environment: a function that says of a run whether it came out right; see
+            `drr_agent.training.labels.environment`.
         parser: how the answer is read out of a reply, for traces (by default the whole reply is the answer) and for
             tables without a column of answers.
         unit: what a plain trace gives: the question and final answer of the `root`, each chat-model `call`, or, by

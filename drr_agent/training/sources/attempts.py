@@ -17,7 +17,8 @@ from drr_agent.training.labels import Labeler, LabelRecord, merge_labels, resolv
 from drr_agent.training.redaction import DEFAULT_REDACTION, Redaction
 from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry, Outcome, RunReader
 
-_TEXTS = ("question", "context", "rationale", "answer", "target", "reasoner")
+_LARGEST = 2**63
+"""Whole numbers are stored in 64 bits, sign included."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +87,7 @@ class RunSource:
         if not run["question"].strip():
             return Flaw("no question", "")
         try:
-            for name in _TEXTS:
-                valid_text(str(row[name]))
+            _check_storable(logged)
         except CellError as error:
             return Flaw("bad value", str(error))
         return self._behavior(logged)
@@ -123,14 +123,14 @@ class RunSource:
             "input_tokens": usage["input_tokens"] if metered else None,
             "output_tokens": usage["output_tokens"] if metered else None,
             "reasoner": run["reasoner"],
-            "prompts": run["prompts"],
+            "prompts": run["prompts"] or None,
             "dm": run["dm"],
             "score": attempt["score"],
             "verdict": attempt["verdict"],
             "origin": origin,
-            "propensity": run.get("explore", 0.0) if explored else 1.0,
+            "propensity": (run.get("explore") or None) if explored else 1.0,
             "dataset": entry.dataset,
-            "started_at": run["started_at"],
+            "started_at": run["started_at"] or None,
         }
 
     def _labels(self, run: Run, attempt: Attempt, place: int) -> list[LabelRecord]:
@@ -142,7 +142,8 @@ class RunSource:
             for label in run.get("labels", ())
             if label["turn"] == attempt["turn"] or (label["turn"] is None and place == run["choice"])
         ]
-        return merge_labels(self.labeler.by_target(attempt["answer"], run["target"], at=run["started_at"]), said)
+        graded = self.labeler.by_target(attempt["answer"], run["target"], at=run["started_at"] or None)
+        return merge_labels(graded, said)
 
 
 class _Logged(NamedTuple):
@@ -154,6 +155,23 @@ class _Logged(NamedTuple):
     row_id: str
     explored: bool
     """Made after an accept."""
+
+
+def _check_storable(logged: _Logged) -> None:
+    """Refuse what no file can hold, wherever it stands: one bad attempt must not cost a harvest.
+
+    Raises:
+        CellError: half a character in a text, or a number of more than 64 bits.
+    """
+    (entry, attempt, _, row_id, _), run = logged, logged.entry.run
+    texts = [row_id, entry.dataset, *run.values(), *attempt.values(), *attempt["signals"]]
+    texts += [text for label in run.get("labels", ()) for text in label.values()]
+    for text in texts:
+        if isinstance(text, str):
+            valid_text(text)
+    for number in (attempt["turn"], run["draw"], *attempt["usage"].values()):
+        if isinstance(number, int) and not -_LARGEST <= number < _LARGEST:
+            raise CellError("a number of more than 64 bits")
 
 
 def attempt_ids(run: Run, redaction: Redaction) -> Sequence[str]:

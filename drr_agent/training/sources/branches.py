@@ -15,7 +15,7 @@ from drr_agent.state import Run
 from drr_agent.training.sources.protocol import LoggedRun
 from drr_agent.training.spool import Spool
 
-_KEPT_BYTES = 16 * 2**20
+_KEPT_BYTES = 4 * 2**20
 """How much a shelf holds in memory."""
 
 

@@ -1,7 +1,7 @@
 """Calls of agents that never used this package: what was asked and what came back, as runs of one or more turns.
 
-A reader of traces gives each call, or each whole run of an agent, as a `Call`. Calls that ask the same question in the
-same thread are turns of one run, in the order of their times; every other call is a run of one turn.
+A reader of traces gives each call, or each whole run of an agent, as a `Call`. Calls that ask one Reasoner the same
+question in the same thread are turns of one run, in the order of their times; every other call is a run of one turn.
 """
 
 import hashlib
@@ -67,7 +67,10 @@ def read_call(
 
 
 def group_calls(found: Iterable[Call | LostEntry]) -> Iterator[LoggedRun | LostEntry]:
-    """Calls as runs. Nothing is kept in memory but one run at a time."""
+    """Calls as runs. Nothing is kept in memory but one run at a time.
+
+    A call that comes again is named as a duplicate; its labels and its target count all the same.
+    """
     spool = Spool()
     try:
         for entry in found:
@@ -76,19 +79,32 @@ def group_calls(found: Iterable[Call | LostEntry]) -> Iterator[LoggedRun | LostE
             else:
                 spool.add(_run_id(entry), f"{entry['started_at'] or ''} {entry['id']}", entry)
         for run_id, calls in spool.groups():
-            yield _as_run(run_id, calls)
+            once: dict[str, Call] = {}
+            for call in calls:
+                if call["id"] in once:
+                    yield LostEntry(call["place"], Flaw("duplicate", f"id {call['id']} came before"))
+                once[call["id"]] = _with_known(call, once.get(call["id"]))
+            yield _as_run(run_id, list(once.values()))
     finally:
         spool.close()
 
 
 def _run_id(call: Call) -> str:
-    """Of a thread and a question, so that a grown export gives the same; of the call where there is no thread."""
-    identity = call["id"] if call["thread"] is None else f"{call['thread']}\n{question_key(call['question'])}"
+    """Of thread, Reasoner and question, so that a grown export gives the same; of the call where there is no thread."""
+    asked = f"{call['thread']}\n{call['reasoner']}\n{question_key(call['question'])}"
+    identity = call["id"] if call["thread"] is None else asked
     return hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()[:32]
 
 
+def _with_known(call: Call, before: Call | None) -> Call:
+    """A call with what an earlier sighting of it knew besides."""
+    if before is None:
+        return call
+    target = before["target"] if call["target"] is None else call["target"]
+    return {**call, "labels": [*before["labels"], *call["labels"]], "target": target}
+
+
 def _as_run(run_id: str, calls: list[Call]) -> LoggedRun:
-    calls = list({call["id"]: call for call in calls}.values())
     attempts: list[Attempt] = []
     for call in calls:
         attempts.append(_as_attempt(call, attempts))

@@ -40,7 +40,7 @@ class Checkpoint(NamedTuple):
     source: str | None
     """What made it: `input`, `loop`, `update` or `fork`."""
     key: object
-    """For `Store.state`."""
+    """For `Store.state`; `None` where no checkpoint, or none that tells more, is stored."""
     tasks: int
     """How many wrote, to whatever channel: none, one, or 2 for several. Errors and interrupts are not counted."""
     writes: list[Write]
@@ -131,7 +131,9 @@ class _Thread:
                     self._namespace = checkpoint.namespace
                 inherited = self._inherit(checkpoint)
                 state = self._open(checkpoint) if inherited is None else inherited
-                self._tips[checkpoint.id] = _Tip(checkpoint.step, checkpoint.tasks, self._after(state, checkpoint))
+                after = self._after(state, checkpoint)
+                if checkpoint.key is not None or not after.ended:
+                    self._tips[checkpoint.id] = _Tip(checkpoint.step, checkpoint.tasks, after)
         except DamageError as damage:
             self.lost.append(LostEntry(self._place, Flaw("unreadable", str(damage))))
         else:
@@ -178,8 +180,8 @@ class _Thread:
             state = _State(start, None, ended=False, last=state.last, before=state.last)
         if "drr_attempts" in said:
             state = state._replace(attempts=partial(self._said, said["drr_attempts"]), ended=False)
-        if "drr" in said:
-            last = self._read_run(said["drr"], checkpoint.id)
+        for write in checkpoint.writes:
+            last = self._read_run(write, checkpoint.id) if write.channel == "drr" else None
             if last is not None:  # a label on the run before this one does not end this one
                 state = state._replace(last=last, ended=state.ended or last != state.before)
         return state

@@ -18,6 +18,7 @@ _URI = re.compile(r"postgres(ql)?://")
 _KEYWORDS = re.compile(r"\s*(host|hostaddr|port|dbname|user|password|service)\s*=")
 _USER_PASSWORD = re.compile(r"(?<=://)([^:/?#@]*):(.*)@")
 _PASSWORD = re.compile(r"(?i)\b(password|sslpassword)(\s*=\s*)('(?:\\.|[^'\\])*'|[^&\s]*)")
+_PAIRS = re.compile(r"(\s*\w+\s*=\s*('(\\.|[^'\\])*'|(\\.|[^\s\\'])*)(?=\s|$))*\s*")
 _WHOLE = re.compile(r"-?\d{1,9}")
 _THREADS_AT_ONCE = 200
 _ROWS_AT_ONCE = 100
@@ -72,8 +73,9 @@ class PostgresReader:
     @property
     def location(self) -> str:
         """The address without passwords."""
-        named = _USER_PASSWORD.sub(r"\1@", self.dsn) if _URI.match(self.dsn) else self.dsn
-        return _PASSWORD.sub(r"\1\2***", named)
+        if _URI.match(self.dsn):
+            return _PASSWORD.sub(r"\1\2***", _USER_PASSWORD.sub(r"\1@", self.dsn))
+        return _PASSWORD.sub(r"\1\2***", self.dsn) if _PAIRS.fullmatch(self.dsn) else "(an address that cannot be read)"
 
     def entries(self) -> Iterator[LoggedRun | LostEntry]:
         """Every run of every thread.
@@ -94,14 +96,19 @@ class PostgresReader:
                 "address, your rights there, and that the saver's `setup` has run"
             ) from None  # what it was raised from may show the password
 
-    def _told(self, error: Exception) -> str:
-        """An error without any part of a password: of an address that cannot be read, it may quote some."""
-        said = f"{type(error).__name__}: {error}"
+    def _told(self, error: Any) -> str:
+        """An error without any part of a password."""
+        primary = getattr(getattr(error, "diag", None), "message_primary", None)
+        said = f"{type(error).__name__}: {primary or ' '.join(str(error).split())}"
+        if (
+            primary is None and type(error).__name__ == "ProgrammingError"
+        ):  # of an address it cannot read, it quotes some
+            return type(error).__name__
         passwords = [found[3] for found in _PASSWORD.finditer(self.dsn)]
         passwords += [found[2] for found in _USER_PASSWORD.finditer(self.dsn)]
         for part in {part for password in passwords for part in re.split(r"\W+", f"{password} {unquote(password)}")}:
             said = said.replace(part, "***") if part else said
-        return said.strip()
+        return said
 
 
 def _threads(connection: Any) -> Iterator[tuple[str, Iterator[Checkpoint]]]:

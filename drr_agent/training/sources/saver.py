@@ -91,8 +91,8 @@ class _Listing:
         self._shelf = shelf
         self._covered: set[bytes] = set()
         """Marks of the attempts of all branches so far: what an older checkpoint adds nothing to."""
-        self._ended: set[tuple[bytes | None, int]] = set()
-        """Marks of the runs that ended, and how many labels they had."""
+        self._ended: set[tuple[bytes | None, int] | None] = set()
+        """Marks of the runs that ended, with the number of their labels."""
         self.lost: dict[tuple[str, str], LostEntry] = {}
 
     def read(self, saver: BaseCheckpointSaver[Any]) -> None:
@@ -118,9 +118,10 @@ class _Listing:
             self._lose(at, str(state))
             state = {}
         held = state.get("channel_values") or {}
-        said = {channel: value for _, channel, value in checkpoint.pending_writes or () if channel in CHANNELS}
-        for run in (said.get("drr"), held.get("drr")):
+        writes = [write[1:] for write in checkpoint.pending_writes or () if write[1] in CHANNELS]
+        for run in (*(value for channel, value in writes if channel == "drr"), held.get("drr")):
             self._take_ended(run, at)
+        said = dict(writes)
         if "drr_start" in said:
             self._take_open(held, at)
             held = {}
@@ -128,15 +129,14 @@ class _Listing:
         return at.place
 
     def _take_ended(self, run: object, at: "_At") -> None:
-        mark = (_tip(run), len(run.get("labels") or ())) if isinstance(run, dict) else None
-        if run is None or mark in self._ended:
+        if run is None or _end(run) in self._ended:
             return
         try:
-            self._shelve(as_run(_plain(run)), at)
+            record = as_run(_plain(run))
+            self._shelve(record, at)
+            self._ended.add(_end(record))
         except UndecodableError as error:
             self._lose(at, str(error))
-        if mark is not None and mark[0] is not None:
-            self._ended.add(mark)
 
     def _take_open(self, state: Mapping[str, object], at: "_At") -> None:
         start, attempts, run = (state.get(channel) for channel in CHANNELS)
@@ -186,6 +186,13 @@ def _tip(run: Any) -> bytes | None:
     try:
         return chain(run)[-1]
     except (LookupError, TypeError, AttributeError, ValueError, RecursionError):
+        return None
+
+
+def _end(run: Any) -> tuple[bytes | None, int] | None:
+    try:
+        return _tip(run), len(run.get("labels", ()))
+    except (TypeError, AttributeError):
         return None
 
 

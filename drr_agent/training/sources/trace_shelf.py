@@ -25,7 +25,8 @@ _NAME_TRACES = """
 create table named as
     with recursive named (id, trace) as (
         select id, coalesce(trace, id) from runs
-            where trace is not null or parent is null or not exists (select 1 from runs above where above.id = parent)
+            where trace is not null or parent is null
+                or not exists (select 1 from runs above where above.id = runs.parent)
         union
         select runs.id, named.trace from named join runs on runs.parent = named.id and runs.trace is null
     )

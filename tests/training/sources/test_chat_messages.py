@@ -278,6 +278,22 @@ def test_a_graph_that_remembers_gives_the_context_that_its_input_lacks():
     assert (exchange.question, exchange.answer) == ("q", "4")
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"messages": [["user", "a"], ["ai", "b"], ["user", "another"], ["ai", "4"]]},
+        {"messages": [["user", "q"], ["ai", "4"]]},
+        {"messages": []},
+        "4",
+    ],
+    ids=["of another question", "of less", "of nothing", "none"],
+)
+def test_what_was_sent_counts_where_a_state_does_not_hold_more_of_it(state: Any):
+    sent = [["system", "s"], ["user", "q"]]
+    exchange = read_exchange({"messages": sent}, state, instructions=None, is_call=False)
+    assert shown(exchange.messages) == [("system", "s"), ("human", "q")]
+
+
 def test_what_is_nested_too_deeply_is_damage():
     deep = "[" * 100_000 + "]" * 100_000
     assert read_exchange(deep, "4", instructions=None, is_call=True).damage == "JSON nested too deeply"

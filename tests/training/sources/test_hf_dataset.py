@@ -141,17 +141,14 @@ def test_classes_without_information_stay_numbers(tmp_path: Path):
     assert [row.cells["label"] for row in read_hf_dataset(path)] == [0]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.data())
-def test_a_cut_off_file_is_always_an_error(tmp_path: Path, data: st.DataObject):
-    path = tmp_path / "saved"
-    if not path.exists():
-        save(make(), path)
-        (tmp_path / "whole").write_bytes(next(path.glob("*.arrow")).read_bytes())
-    whole = (tmp_path / "whole").read_bytes()
-    next(path.glob("*.arrow")).write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
-    with pytest.raises(DataError, match="expected a whole Arrow file"):
-        list(read_hf_dataset(path))
+def test_a_file_cut_off_anywhere_is_an_error(tmp_path: Path):
+    path = save(make(), tmp_path / "saved")
+    (file,) = path.glob("*.arrow")
+    whole = file.read_bytes()
+    for length in range(len(whole)):
+        file.write_bytes(whole[:length])
+        with pytest.raises(DataError, match="expected a whole Arrow file"):
+            list(read_hf_dataset(path))
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -274,6 +274,11 @@ def test_a_text_is_no_label_and_a_correction_is_the_target(tmp_path: Path):
     assert (run["labels"], run["target"]) == ([], "5")
 
 
+def test_an_observation_whose_parent_is_in_another_file_is_of_the_trace(tmp_path: Path):
+    run = one(write(tmp_path / "o.jsonl", call(parentObservationId="elsewhere"), score(1))).run
+    assert [label["source"] for label in run["labels"]] == ["feedback:right"]
+
+
 def test_a_score_of_an_observation_counts_for_it_alone(tmp_path: Path):
     other = call("o2", input=[{"role": "user", "content": "3+3?"}], output="6")
     labels = said(write(tmp_path / "o.jsonl", call(), other, score(1, observationId="o2")))

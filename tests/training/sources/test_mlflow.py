@@ -254,6 +254,11 @@ def test_feedback_is_a_label(tmp_path: Path, given_: dict[str, Any], expected: t
     assert labels == wanted
 
 
+def test_a_span_whose_parent_is_not_there_is_of_the_trace(tmp_path: Path):
+    held = trace(span("a", "elsewhere"), assessments=[assessment("ok", True)])
+    assert [label["source"] for label in one(write(tmp_path / "t.jsonl", held)).run["labels"]] == ["human:ok"]
+
+
 def test_feedback_on_a_span_counts_for_it_alone(tmp_path: Path):
     other = span("b" * 16, **{"mlflow.spanInputs": "3+3?", "mlflow.spanOutputs": "6"})
     path = write(

@@ -66,6 +66,10 @@ CHOICES: dict[str, tuple[list[Span], dict[Unit, set[str]]]] = {
     "an agent": (AGENT, {"auto": {"r"}, "root": {"r"}, "call": {"b"}}),
     "an agent that says nothing": (MUTE_ROOT, {"auto": {"x", "b"}, "root": {"x"}, "call": {"a", "b"}}),
     "an agent that failed": (FAILED_ROOT, {"auto": {"a"}, "root": {"r"}, "call": {"a"}}),
+    "an agent that failed after it answered": (
+        [agent("r", error="boom"), span("a", "r")],
+        {"auto": {"a"}, "root": {"r"}},
+    ),
     "a call in a web request": (WEB, {"auto": {"a"}, "root": {"a"}, "call": {"a"}}),
     "a function beside a call": (DEEP_FUNCTION, {"auto": {"a"}, "root": {"span r: no question"}, "call": {"a"}}),
     "an agent in a web request": ([tool("GET /"), agent("r", "GET /")], {"auto": {"r"}, "root": {"r"}}),

@@ -4,7 +4,7 @@
         return ci_verdict(run["run_id"])  # True, False, or None while nobody knows
 
 `True` or `False` judges the chosen attempt; a mapping from turns judges attempts one by one. What the world says later,
-such as a ticket that is reopened, is appended to a label log instead (`drr_agent.training.label_log`).
+such as a ticket that is reopened, is appended to a label log instead (`drr_agent.training.labels.log`).
 """
 
 import sys

@@ -19,8 +19,8 @@ from drr_agent.dm.protocol import DiscriminativeModel
 from drr_agent.runs import Reject
 from drr_agent.state import Label
 from drr_agent.training.behaviors import Behavior, to_request
-from drr_agent.training.label_log import LabelLine, append_label, read_labels
 from drr_agent.training.labels import MODEL_KINDS, resolve_without
+from drr_agent.training.labels.log import LabelLine, append_label, read_labels
 from drr_agent.training.spool import Spool
 
 Scorer = Callable[[Sequence[Behavior]], Sequence[float | None]]

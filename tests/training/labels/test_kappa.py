@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 from training.synthetic import make_behavior
 
-from drr_agent.training.kappa import Pair, _from_tables, describe_kappa, judged_pairs, kappa
+from drr_agent.training.labels.kappa import Pair, _from_tables, describe_kappa, judged_pairs, kappa
 
 LABELS = st.sampled_from(["correct", "incorrect"])
 

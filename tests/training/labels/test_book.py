@@ -7,8 +7,8 @@ from drr_agent.errors import DataError
 from drr_agent.lines import hold
 from drr_agent.training.dataset import load_dataset
 from drr_agent.training.dataset_writer import write_dataset
-from drr_agent.training.label_book import merge_label_log
-from drr_agent.training.label_log import LABELS, LabelLine, append_label
+from drr_agent.training.labels.book import merge_label_log
+from drr_agent.training.labels.log import LABELS, LabelLine, append_label
 
 AT = "2026-01-01T00:00:00.000+00:00"
 

@@ -7,7 +7,7 @@ import pytest
 from fakes import make_attempt, make_run
 
 from drr_agent.errors import ConfigError, DataError
-from drr_agent.training.environment import ask_environment, load_callable, name_of
+from drr_agent.training.labels.environment import ask_environment, load_callable, name_of
 
 RUN = make_run(attempts=[make_attempt("3", turn=1), make_attempt("4", turn=2)], choice=1)
 

@@ -1,7 +1,7 @@
 """An LLM as a judge: a chat model with a rubric says of each attempt whether its answer is right.
 
 It sees the question and the attempt, never the target and never what anybody else said. Its opinion is a label of its
-own source, and worth what its agreement with the other labels says (`drr_agent.training.kappa`).
+own source, and worth what its agreement with the other labels says (`drr_agent.training.labels.kappa`).
 """
 
 import hashlib

@@ -6,7 +6,7 @@ import pytest
 
 from drr_agent.errors import ConfigError, DataError
 from drr_agent.questions import question_key
-from drr_agent.training.targets import read_targets
+from drr_agent.training.labels.targets import read_targets
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from drr_agent.errors import ConfigError
 from drr_agent.grading import Grader
 from drr_agent.questions import question_key
 from drr_agent.state import Label, Run, RunLabel
-from drr_agent.training.environment import Environment, ask_environment
-from drr_agent.training.targets import Targets
+from drr_agent.training.labels.environment import Environment, ask_environment
+from drr_agent.training.labels.targets import Targets
 
 LABEL_ORDER = ("human", "environment", "column", "grader", "feedback", "judge", "agreement")
 """Kinds of label sources, the one whose word counts most first.
@@ -108,7 +108,7 @@ class Labeler:
     targets: Targets | None = None
     """Known answers, for attempts whose log does not hold theirs."""
     environment: Environment | None = None
-    """The user's own word on a run; see `drr_agent.training.environment`."""
+    """The user's own word on a run; see `drr_agent.training.labels.environment`."""
 
     def target(self, sample_id: str | None, question: str, own: str | None) -> str | None:
         """The target of a question: its log's own, else the one that is joined."""

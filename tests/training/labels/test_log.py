@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from drr_agent.errors import DataError
-from drr_agent.training.label_log import LabelLine, append_label, read_labels
+from drr_agent.training.labels.log import LabelLine, append_label, read_labels
 
 PLAIN = {"id": "a:1", "value": "correct", "source": "human:ann", "at": "2026-01-01T00:00:00Z"}
 AT = "2026-01-01T00:00:00.000+00:00"

@@ -4,7 +4,7 @@ import pytest
 from training.synthetic import make_behavior
 
 from drr_agent.errors import ConfigError
-from drr_agent.training.agreement import share_of_weak, weak_labels
+from drr_agent.training.labels.agreement import share_of_weak, weak_labels
 
 Q = "How many apples?"
 

@@ -14,9 +14,9 @@ from training.synthetic import make_behavior
 from drr_agent.errors import ConfigError, DataError, ReasonerError
 from drr_agent.lines import hold
 from drr_agent.reasoners.failures import is_transient
-from drr_agent.training.judge import Judge, excerpt, quote, read_judgment
-from drr_agent.training.judging import ajudge_rows, judge_rows
-from drr_agent.training.label_log import append_label, read_labels
+from drr_agent.training.labels.judge import Judge, excerpt, quote, read_judgment
+from drr_agent.training.labels.judging import ajudge_rows, judge_rows
+from drr_agent.training.labels.log import append_label, read_labels
 
 OK = "It adds up.\nVerdict: correct"
 
@@ -193,7 +193,7 @@ async def test_within_an_event_loop(log):
 
 def _rate_limit():
     response = httpx.Response(429, request=httpx.Request("POST", "https://api.test"))
-    return openai.RateLimitError("slow down, sk-abcdefghijkl", response=response, body=None)
+    return openai.RateLimitError("slow down, sk-proj-abcdefghijkl0123", response=response, body=None)
 
 
 def test_what_may_pass_is_tried_again_and_then_left(log):
@@ -210,7 +210,7 @@ def test_a_judge_that_is_away_ends_the_judging(log):
     judge = judge_of(OK, *[_rate_limit()] * 3, is_failure=is_transient, retries=0, max_failures=3)
     with pytest.raises(ReasonerError, match="got 3 failed calls in a row") as caught:
         judge_rows(rows_of(9), judge, log=log, concurrency=1, progress=False)
-    assert "sk-abc" not in str(caught.value)
+    assert "abcdefghijkl" not in str(caught.value)
     assert len(list(read_labels(log))) == 1
 
 

@@ -9,17 +9,17 @@ from pathlib import Path
 from drr_agent.errors import DataError
 from drr_agent.grading import AUTO, Grader
 from drr_agent.state import Label
-from drr_agent.training.agreement import SOURCE, weak_labels
-from drr_agent.training.annotate import select_for_judge
 from drr_agent.training.behaviors import Split
 from drr_agent.training.dataset import Dataset, load_dataset
 from drr_agent.training.dataset_writer import add_labels
-from drr_agent.training.judge import Judge
-from drr_agent.training.judging import JudgeResult, judge_rows
-from drr_agent.training.kappa import Kappa, judged_pairs, kappa
-from drr_agent.training.label_book import merge_label_log
-from drr_agent.training.label_log import LABELS
 from drr_agent.training.labels import LabelRecord
+from drr_agent.training.labels.agreement import SOURCE, weak_labels
+from drr_agent.training.labels.book import merge_label_log
+from drr_agent.training.labels.judge import Judge
+from drr_agent.training.labels.judging import JudgeResult, judge_rows
+from drr_agent.training.labels.kappa import Kappa, judged_pairs, kappa
+from drr_agent.training.labels.log import LABELS
+from drr_agent.training.labels.queue import select_for_judge
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,8 +19,8 @@ from drr_agent.redaction import redact
 from drr_agent.runs import Reject
 from drr_agent.state import NO_USAGE, Usage, add_usage
 from drr_agent.training.behaviors import Behavior
-from drr_agent.training.judge import Judge, Opinion, read_judgment
-from drr_agent.training.label_log import LabelLine, append_label, read_labels
+from drr_agent.training.labels.judge import Judge, Opinion, read_judgment
+from drr_agent.training.labels.log import LabelLine, append_label, read_labels
 
 _LONGEST_NOTE = 500
 """Characters of a judge's grounds that are kept."""

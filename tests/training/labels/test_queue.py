@@ -4,7 +4,8 @@ import pytest
 from fakes import TableDM
 from training.synthetic import make_behavior
 
-from drr_agent.training.annotate import (
+from drr_agent.training.labels.log import LABELS, read_labels
+from drr_agent.training.labels.queue import (
     Candidate,
     LabelQueue,
     Session,
@@ -14,7 +15,6 @@ from drr_agent.training.annotate import (
     score_by,
     select_for_judge,
 )
-from drr_agent.training.label_log import LABELS, read_labels
 
 AT = "2026-01-01T00:00:00.000+00:00"
 

@@ -21,7 +21,7 @@ from drr_agent.training.labels import (
     resolve_labels,
     resolve_without,
 )
-from drr_agent.training.targets import KnownAnswer, Targets
+from drr_agent.training.labels.targets import KnownAnswer, Targets
 
 RECORDS = st.fixed_dictionaries(
     {
