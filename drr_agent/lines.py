@@ -7,6 +7,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import IO, cast
 
@@ -15,6 +16,8 @@ from filelock import FileLock, Timeout
 from drr_agent.errors import DataError
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_LOOKED_AT = 200
+"""Lines that tell how long a line is."""
 _WRITING = threading.Lock()
 """A line that another thread is in the middle of writing looks torn."""
 
@@ -57,6 +60,15 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """
     with open_bytes(path) as stream:
         yield from enumerate(stream, start=1)
+
+
+def estimate_lines(path: Path) -> int | None:
+    """About how many lines a plain file has, by its size and the length of the first; `None` for a gzipped one."""
+    if is_gzip(path):
+        return None
+    with path.open("rb") as stream:
+        head = [len(line) for line in islice(stream, _LOOKED_AT)]
+    return round(path.stat().st_size * len(head) / sum(head)) if head else 0
 
 
 def append_line(path: Path, record: object) -> None:

@@ -49,6 +49,13 @@ def harvest(
         str | None,
         typer.Option(help="MODULE:FUNCTION that says of a run whether it came out right: True, False or None."),
     ] = None,
+    ignore_labels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ignore-label",
+            help="A source of labels that counts for nothing, such as `feedback:toxicity` or `judge:*`.",
+        ),
+    ] = None,
     format: options.SourceFormat = None,  # noqa: A002
     parser: options.ReplyParser = None,
     unit: options.TraceUnit = "auto",
@@ -76,6 +83,7 @@ def harvest(
         where=where or (),
         targets=targets,
         environment=None if environment is None else load_callable(environment),
+        ignore_labels=ignore_labels or (),
         format=format,
         parser=parser,
         unit=unit,

@@ -13,9 +13,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from drr_agent.errors import DataError
+from drr_agent.errors import ConfigError, DataError
 from drr_agent.grading import Grader, get_grader
-from drr_agent.parsing import Parser, clean_text, get_parser
+from drr_agent.parsing import Parser, StructuredOutput, clean_text, get_parser
 from drr_agent.training.behaviors import Behavior, Split
 from drr_agent.training.dataset import Dataset
 from drr_agent.training.dataset_writer import edit_dataset
@@ -60,7 +60,8 @@ class Harvest:
         """Sort one source's attempts into behaviors and drops, and count them."""
         tally = _Tally()
         name = Path(source.location).name or source.location
-        outcomes = tqdm(source.outcomes(), desc=name, unit=" rows", disable=None if self.progress else True)
+        total = source.expected() if self.progress else None
+        outcomes = tqdm(source.outcomes(), name, total, unit=" rows", disable=None if self.progress else True)
         for place, content in outcomes:
             tally.read += 1
             said = content["id"] if isinstance(content, dict) else content
@@ -160,6 +161,7 @@ def plan_harvest(
     grader: str | Grader | Callable[[str, str], bool] = "auto",
     mapping: Mapping[str, str] | None = None,
     where: Iterable[str] = (),
+    ignore_labels: Iterable[str] = (),
     targets: Path | Targets | None = None,
     environment: Environment | None = None,
     parser: str | Parser | None = None,
@@ -175,6 +177,8 @@ def plan_harvest(
         mapping: role to column for tables (`{"target": "gold"}`); `""` leaves a role out. Roles that are not named are
             found by the usual column names, see `drr_agent.training.sources.ATTEMPT_COLUMNS`.
         where: filters such as `model=gemma-2-2b-it` or `tokens<512` on any column of a source; all must hold.
+        ignore_labels: sources of labels that count for nothing, such as `feedback:toxicity` or `judge:*`: a store may
+            hold scores that say nothing of right and wrong.
         targets: known answers for questions whose log does not hold theirs, joined by id or text; a file is read by
             `read_targets`.
         environment: a function that says of a run whether it came out right; see
@@ -191,16 +195,21 @@ def plan_harvest(
         ConfigError: a filter, a role, a parser or a grader that does not exist.
         DataError: targets that cannot be read.
     """
+    if isinstance(reader := None if parser is None else get_parser(parser), StructuredOutput):
+        raise ConfigError(
+            "`parser` must read a reply by itself, got 'structured', which needs its Reasoner; name another"
+        )
     reading = Reading(
         labeler=Labeler(
             grader=get_grader(grader),
+            ignored=tuple(ignore_labels),
             targets=read_targets(targets) if isinstance(targets, str | Path) else targets,
             environment=environment,
         ),
         filters=parse_filters(where),
         redaction=DEFAULT_REDACTION if redaction is None else redaction,
         mapping=mapping,
-        parser=None if parser is None else get_parser(parser),
+        parser=reader,
         unit=unit,
     )
     return Harvest(reading=reading, format=format, progress=progress)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from typing_extensions import TypedDict  # as in `state.py`
@@ -105,6 +106,8 @@ class Labeler:
     """Judges attempts as they are harvested. One without an answer has no label, whatever anybody says of it."""
 
     grader: Grader
+    ignored: tuple[str, ...] = ()
+    """Sources of labels that count for nothing; `*` stands for anything: `feedback:toxicity`, `judge:*`."""
     targets: Targets | None = None
     """Known answers, for attempts whose log does not hold theirs."""
     environment: Environment | None = None
@@ -115,6 +118,10 @@ class Labeler:
         if own is not None or self.targets is None:
             return own
         return self.targets.target_for(sample_id, question_key(question))
+
+    def heeds(self, source: str) -> bool:
+        """Whether what a source says counts."""
+        return not any(fnmatchcase(source, pattern) for pattern in self.ignored)
 
     def by_environment(self, run: Run) -> list[RunLabel]:
         """What the environment says of a run and its attempts.

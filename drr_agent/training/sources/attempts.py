@@ -51,6 +51,10 @@ class RunSource:
         """The reader's."""
         return self.reader.kind
 
+    def expected(self) -> int | None:
+        """The reader's."""
+        return self.reader.expected()
+
     def outcomes(self) -> Iterator[Outcome]:
         """Every attempt of every run."""
         for entry in self.reader.entries():
@@ -140,7 +144,8 @@ class RunSource:
         said = [
             LabelRecord(value=label["value"], source=label["source"], at=label["at"])
             for label in run.get("labels", ())
-            if label["turn"] == attempt["turn"] or (label["turn"] is None and place == run["choice"])
+            if (label["turn"] == attempt["turn"] or (label["turn"] is None and place == run["choice"]))
+            and self.labeler.heeds(label["source"])
         ]
         graded = self.labeler.by_target(attempt["answer"], run["target"], at=run["started_at"] or None)
         return merge_labels(graded, said)

@@ -38,7 +38,7 @@ class Checkpoint(NamedTuple):
     parent: str | None
     step: int | None
     source: str | None
-    """What made it: `input`, `loop`, `update` or `fork`."""
+    """What made it: an `input`, or something else."""
     key: object
     """For `Store.state`; `None` where no checkpoint, or none that tells more, is stored."""
     tasks: int
@@ -146,7 +146,7 @@ class _Thread:
         tip = self._tips.get(checkpoint.parent)
         if tip is None or tip.step is None or checkpoint.step != tip.step + 1:
             return None
-        if checkpoint.source != "input" and (checkpoint.source == "fork" or tip.tasks != 1):
+        if tip.tasks != 1 and checkpoint.source != "input":
             return None
         return self._tips.pop(checkpoint.parent).state
 

@@ -11,18 +11,18 @@ from drr_agent.parsing import Parser, WholeMessage
 from drr_agent.tables import table_format
 from drr_agent.training.sources.attempts import RunSource
 from drr_agent.training.sources.hf_dataset import is_hf_dataset
-from drr_agent.training.sources.langfuse import LangfuseReader, is_langfuse
-from drr_agent.training.sources.langsmith import LangSmithReader, is_langsmith_export
-from drr_agent.training.sources.langsmith_api import SCHEME, LangSmithApiReader
-from drr_agent.training.sources.mlflow import MlflowReader, is_mlflow
-from drr_agent.training.sources.otel import OtelReader, is_otel
 from drr_agent.training.sources.postgres import PostgresReader, is_postgres
 from drr_agent.training.sources.protocol import Reading, RunReader, Source
 from drr_agent.training.sources.run_log import RunLogReader, is_run_log
 from drr_agent.training.sources.saver import SaverReader
 from drr_agent.training.sources.sqlite import SqliteReader, is_sqlite
 from drr_agent.training.sources.table import TableSource
-from drr_agent.training.sources.tracer import TracerReader, is_trace_log
+from drr_agent.training.sources.traces.langfuse import LangfuseReader, is_langfuse
+from drr_agent.training.sources.traces.langsmith import LangSmithReader, is_langsmith_export
+from drr_agent.training.sources.traces.langsmith_api import SCHEME, LangSmithApiReader
+from drr_agent.training.sources.traces.mlflow import MlflowReader, is_mlflow
+from drr_agent.training.sources.traces.otel import OtelReader, is_otel
+from drr_agent.training.sources.traces.tracer import TracerReader, is_trace_log
 
 _BESIDE_LOGS = (".open", ".lock", "-wal", "-shm", "-journal")
 """Endings of files that stand beside a log and are none."""
@@ -93,8 +93,16 @@ def _open_file(path: Path, reading: Reading, format: str | None) -> Source:  # n
         return FILE_FORMATS[format].opens(path, reading)
     if not path.is_file():
         raise DataError(f"expected a file or a folder at {str(path)!r}, found nothing; check the path")
-    found = next(known for known in FILE_FORMATS.values() if known.detects(path))
+    found = next(known for known in FILE_FORMATS.values() if _suits(known, path))
     return found.opens(path, reading)
+
+
+def _suits(known: _FileFormat, path: Path) -> bool:
+    """Whether a file is of a format. One that cannot be looked into is none; the last format says what is wrong."""
+    try:
+        return known.detects(path)
+    except DataError:
+        return False
 
 
 def _of_runs(reader: RunReader, reading: Reading) -> RunSource:

@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, groupby
 from operator import itemgetter
@@ -24,11 +25,12 @@ _THREADS_AT_ONCE = 200
 _ROWS_AT_ONCE = 100
 
 _BOTH = "w.thread_id = c.thread_id and w.checkpoint_ns = c.checkpoint_ns and w.checkpoint_id = c.checkpoint_id"
-_OURS = "w.idx >= 0 and w.channel = any(%(ours)s)"  # below 0 are errors and interrupts
+_OURS = "w.channel = any(%(ours)s)"
 _THREADS = """
 select thread_id from (select thread_id from checkpoints union select thread_id from checkpoint_writes) both_tables
 order by thread_id collate "C"
 """
+# below 0 are the indexes of errors and interrupts
 _CHECKPOINTS = f"""
 select c.thread_id, c.checkpoint_ns, c.checkpoint_id, c.parent_checkpoint_id, c.metadata ->> 'step',
     c.metadata ->> 'source', c.checkpoint -> 'channel_versions' ?| %(ours)s,
@@ -45,6 +47,7 @@ from checkpoint_writes w
 where w.thread_id = any(%(threads)s) and {_OURS} and not exists (select 1 from checkpoints c where {_BOTH})
 order by w.thread_id collate "C", w.checkpoint_ns collate "C", w.checkpoint_id collate "C", w.task_id, w.idx
 """  # a writer that was killed may have saved them, and not the checkpoint that they hang on
+_COUNT = "select count(*) from checkpoint_writes where channel = 'drr_attempts'"
 _CELL = """
 select type, blob from checkpoint_writes
 where thread_id = %s and checkpoint_ns = %s and checkpoint_id = %s and task_id = %s and idx = %s
@@ -77,6 +80,16 @@ class PostgresReader:
             return _PASSWORD.sub(r"\1\2***", _USER_PASSWORD.sub(r"\1@", self.dsn))
         return _PASSWORD.sub(r"\1\2***", self.dsn) if _PAIRS.fullmatch(self.dsn) else "(an address that cannot be read)"
 
+    def expected(self) -> int | None:
+        """By the writes of attempts: `score` and `decide` make one each.
+
+        Raises:
+            DataError, MissingExtraError: as `entries`.
+        """
+        with self._connected() as connection:
+            (count,) = connection.execute(_COUNT).fetchone()
+        return count // 2 or None
+
     def entries(self) -> Iterator[LoggedRun | LostEntry]:
         """Every run of every thread.
 
@@ -84,12 +97,17 @@ class PostgresReader:
             DataError: the database cannot be reached or read, or has no checkpointer's tables.
             MissingExtraError: psycopg is not installed.
         """
+        with self._connected() as connection:
+            yield from read_threads(_threads(connection), _Values(connection))
+
+    @contextmanager
+    def _connected(self) -> Iterator[Any]:
         psycopg: Any = require_extra("psycopg", extra="postgres", purpose="harvesting PostgreSQL")
         try:
             with psycopg.connect(self.dsn, client_encoding="utf8") as connection:
                 connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
                 connection.read_only = True
-                yield from read_threads(_threads(connection), _Values(connection))
+                yield connection
         except (psycopg.Error, UnicodeDecodeError) as error:
             raise DataError(
                 f"expected the tables of a PostgresSaver at {self.location}, got {self._told(error)}; check the "

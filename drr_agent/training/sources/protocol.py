@@ -81,6 +81,10 @@ class RunReader(Protocol):
         """The name of its format."""
         ...
 
+    def expected(self) -> int | None:
+        """About how many attempts there are, for the progress bar; `None` where only reading tells."""
+        ...
+
     def entries(self) -> Iterator[LoggedRun | LostEntry]:
         """Every run, and every entry that cannot be one; anew at each call.
 
@@ -106,6 +110,10 @@ class Source(Protocol):
     @property
     def mapping(self) -> dict[str, str]:
         """Role to column, for a source that has columns of its own."""
+        ...
+
+    def expected(self) -> int | None:
+        """About how many attempts there are, for the progress bar; `None` where only reading tells."""
         ...
 
     def outcomes(self) -> Iterator[Outcome]:

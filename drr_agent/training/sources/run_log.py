@@ -3,12 +3,15 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from drr_agent.lines import GzipDamageError, numbered_lines
+from drr_agent.lines import GzipDamageError, estimate_lines, numbered_lines
 from drr_agent.runs import Reject, read_runs
 from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry, unreadable
 
+_LOOKED_AT = 50
+"""Runs that tell how many attempts a run makes."""
 _MARKS = {"schema", "run_id", "question", "attempts"}
 
 
@@ -35,6 +38,14 @@ class RunLogReader:
         """The path."""
         return str(self.path)
 
+    def expected(self) -> int | None:
+        """By the first runs."""
+        lines = estimate_lines(self.path)
+        runs = list(islice(read_runs(self.path, on_reject=_ignore), _LOOKED_AT))
+        return (
+            None if lines is None or not runs else round(lines * sum(len(run["attempts"]) for run in runs) / len(runs))
+        )
+
     def entries(self) -> Iterator[LoggedRun | LostEntry]:
         """Every run; a damaged line or the cut end of a gzip costs what stood there."""
         rejects: list[Reject] = []
@@ -45,3 +56,7 @@ class RunLogReader:
         except GzipDamageError as damage:
             yield LostEntry("end of file", Flaw("unreadable", str(damage)))
         yield from unreadable(rejects)
+
+
+def _ignore(reject: Reject) -> None:
+    """Rejected lines are told of when the log is read in earnest."""

@@ -43,6 +43,10 @@ class SaverReader:
         """The saver's class."""
         return type(self.saver).__name__
 
+    def expected(self) -> int | None:
+        """Unknown: a checkpointer cannot count."""
+        return None
+
     def entries(self) -> Iterator[LoggedRun | LostEntry]:
         """Every run of every thread.
 

@@ -18,6 +18,7 @@ _WAL_MODE = b"\2"
 """The nineteenth byte of a database whose writers keep a write-ahead log."""
 _LOCKLESS = {"posix": "unix-none", "nt": "win32-none"}
 _THREADS = "select distinct thread_id from checkpoints order by 1"
+_COUNT = "select count(*) from writes where channel = 'drr_attempts'"
 _BARE_THREADS = """
 select distinct thread_id from writes w
 where not exists (select 1 from checkpoints c where c.thread_id = w.thread_id) order by 1
@@ -41,6 +42,16 @@ class SqliteReader:
     def location(self) -> str:
         """The path."""
         return str(self.path)
+
+    def expected(self) -> int | None:
+        """By the writes of attempts: `score` and `decide` make one each."""
+        path = self.path.resolve()
+        with closing(_connect(path, _manner(path))) as connection:
+            try:
+                (count,) = connection.execute(_COUNT).fetchone()
+            except sqlite3.Error:  # damage, which `entries` tells of in its place
+                return None
+        return count // 2 or None
 
     def entries(self) -> Iterator[LoggedRun | LostEntry]:
         """Every run of every thread.

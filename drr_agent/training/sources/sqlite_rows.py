@@ -16,18 +16,20 @@ from drr_agent.training.sources.stored import CHANNELS, Cell, UndecodableError, 
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 """What reading a damaged database raises; the second, where its own message holds the damage."""
 _OURS = {channel.encode(): channel for channel in CHANNELS}
-_MARKS = {b"drr_start": "s", b"drr_attempts": "a", b"drr": "d"}
+_MARKS = {b"drr_start": "s", b"drr_attempts": "a"}
+_END, _OTHER = "d", "x"
 _ENDED_RUNS = re.compile("(?:sa+d)+")
 _READABLE = ("msgpack", "json", "pickle")
 """Serializations that show whether a state holds a channel without being opened."""
 
-_OUR_WRITES = f"w.idx >= 0 and w.channel in ({', '.join(map(repr, CHANNELS))})"  # below 0 are errors and interrupts
+_OUR_WRITES = f"w.channel in ({', '.join(map(repr, CHANNELS))})"
 _BOTH = "w.thread_id = c.thread_id and w.checkpoint_ns = c.checkpoint_ns and w.checkpoint_id = c.checkpoint_id"
 _OUTLINE = f"""
-select w.checkpoint_ns, w.checkpoint_id, w.channel, w.rowid from writes w
+select w.checkpoint_ns, w.checkpoint_id, w.task_id, w.channel, w.rowid from writes w
 where w.thread_id = cast(? as text) and {_OUR_WRITES}
 order by w.checkpoint_ns, w.checkpoint_id, w.task_id, w.idx
 """
+# below 0 are the indexes of errors and interrupts
 _COUNTS = f"""
 select c.checkpoint_ns, count(*), sum(exists (select 1 from writes w where {_BOTH} and w.idx >= 0)) from checkpoints c
 where c.thread_id = cast(? as text)
@@ -54,12 +56,17 @@ class _Outline:
     def __init__(self) -> None:
         self.marks: list[str] = []
         self.ends: list[tuple[bytes, object]] = []
+        self._said: tuple[bytes, bytes] | None = None
 
-    def add(self, checkpoint: bytes, channel: bytes, key: object) -> None:
-        """Take the next write."""
-        self.marks.append(_MARKS[channel])
+    def add(self, checkpoint: bytes, task: bytes, channel: bytes, key: object) -> None:
+        """Take the next write. A run ends together with its attempts; another write of `drr` is a label, perhaps."""
+        said = (checkpoint, task)
         if channel == b"drr":
             self.ends.append((checkpoint, key))
+            self.marks.append(_END if said == self._said else _OTHER)
+        else:
+            self.marks.append(_MARKS[channel])
+        self._said = said
 
     def all_ended(self, *, unwritten: int) -> bool:
         """Whether run followed run, each to its end.

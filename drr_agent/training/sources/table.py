@@ -14,6 +14,7 @@ from langchain_core.messages import AIMessage
 
 from drr_agent.columns import CellError, Synonyms, resolve_columns, to_floats, to_int, to_text
 from drr_agent.errors import DataError
+from drr_agent.lines import estimate_lines
 from drr_agent.parsing import Parser
 from drr_agent.questions import question_key
 from drr_agent.runs import Reject
@@ -114,6 +115,10 @@ class TableSource:
             required=("question", said),
             source=str(self.path),
         )
+
+    def expected(self) -> int | None:
+        """By the length of the first lines."""
+        return None if self.kind in ("datasets", "parquet") else estimate_lines(self.path)
 
     def outcomes(self) -> Iterator[Outcome]:
         """Every row, in order."""

@@ -12,10 +12,10 @@ from drr_agent.state import Attempt, Run
 from drr_agent.training.dataset_writer import write_dataset
 from drr_agent.training.filters import parse_filters
 from drr_agent.training.labels import Labeler
+from drr_agent.training.labels.targets import KnownAnswer, Targets
 from drr_agent.training.redaction import DEFAULT_REDACTION, Redaction
 from drr_agent.training.sources.attempts import RunSource, attempt_ids
 from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry, Outcome
-from drr_agent.training.targets import KnownAnswer, Targets
 
 AT = "2026-01-01T00:00:00.000+00:00"
 KEY = "sk-proj-aB3dE5fG7hJ9kL1m"
@@ -29,6 +29,9 @@ class Shelf:
 
     def __init__(self, *entries):
         self.given = entries
+
+    def expected(self):
+        return len(self.given)
 
     def entries(self):
         for place, entry in enumerate(self.given, start=1):
@@ -266,7 +269,7 @@ def test_a_filter_on_no_field_is_refused():
 def test_each_call_reads_anew():
     store = source(run("4"))
     assert list(store.outcomes()) == list(store.outcomes())
-    assert (store.location, store.kind, store.mapping) == ("shelf", "shelf", {})
+    assert (store.location, store.kind, store.mapping, store.expected()) == ("shelf", "shelf", {}, 1)
 
 
 def ids_of(*answers, run_id="r1", redaction=DEFAULT_REDACTION):

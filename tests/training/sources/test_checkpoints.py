@@ -160,6 +160,21 @@ def edited_state(saver, how):
     graph.invoke(None, edit, **how)
 
 
+def edited_after_the_end(saver, how):
+    graph = drr(1, 2, LOST, saver=saver)
+    ask(graph, **how)
+    graph.update_state(THREAD, {"drr_attempts": [make_attempt("9", 0.3)]}, "score")
+    with suppress(RuntimeError):
+        resume(graph, **how)
+
+
+def label_on_the_run_before(saver, how):
+    graph = drr(1, 2, 3, LOST, saver=saver)
+    run = ask(graph, **how)["drr"]
+    ask(graph, "two?", **how)
+    graph.update_state(THREAD, {"drr": labelled(run)})
+
+
 def label_by_hand(saver, how):
     graph = drr(1, 2, 4, saver=saver)
     run = ask(graph, **how)["drr"]
@@ -233,6 +248,11 @@ PLAYS = {
     time_travel_and_crash: ([ONE, ("one?", "1 3", "interrupted")], [ONE, ("one?", "1 3", "interrupted")]),
     time_travel_before_the_end: ([("one?", "1 3 2", "accepted")], [("one?", "1 3 2", "accepted")]),
     edited_state: ([ONE, ("one?", "9 4", "accepted")], [ONE, ("one?", "9 4", "accepted")]),
+    edited_after_the_end: ([ONE, ("one?", "9", "interrupted")], [ONE, ("one?", "9", "interrupted")]),
+    label_on_the_run_before: (
+        [(*ONE, "correct"), ("two?", "3", "interrupted")],
+        [(*ONE, "correct"), ("two?", "3", "interrupted")],
+    ),
     label_by_hand: ([(*ONE, "correct"), TWO], [(*ONE, "correct"), TWO]),
     label_in_the_graph: ([(*ONE, "incorrect")], [(*ONE, "incorrect")]),
     embedded: ([ONE, TWO], [ONE, TWO]),
@@ -361,6 +381,20 @@ def test_a_host_may_be_killed_after_any_call_of_its_saver(stores, calls):
         for reader in readers:
             assert sorted(map(tell, reader.entries())) == sorted(expect(calls[:number])), (number, reader.location)
     assert number == 28
+
+
+@pytest.mark.parametrize("durability", ["sync", "exit"])
+def test_a_killed_run_may_be_resumed(tmp_path, request, calls, durability):
+    after = [index for index, (method, _) in enumerate(calls) if method == "put_writes"]
+    told = ["3 2", "3 2", "1 3 2", "1 3 2", "1 3 2", "1 2", "1 2", "1 2"]  # from before `begin` to after `decide`
+    for last, answers in zip(after, told, strict=False):
+        (tmp_path / str(last)).mkdir()
+        with in_files(tmp_path / str(last), request) as (saver, readers):
+            for method, given in calls[: last + 1]:
+                getattr(saver, method)(*given)
+            resume(drr(3, 2, saver=saver), durability=durability)
+            for reader in readers:
+                assert list(map(tell, reader.entries())) == [("one?", answers, "accepted")], (last, reader)
 
 
 def test_a_checkpoint_may_be_missing(tmp_path, request, calls):

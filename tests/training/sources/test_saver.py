@@ -8,7 +8,7 @@ from pathlib import Path
 
 import ormsgpack
 import pytest
-from fakes import FunctionChatModel, make_run
+from fakes import FunctionChatModel, make_attempt, make_run
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
@@ -144,6 +144,13 @@ def test_a_bad_value_costs_itself_once(value, reason, as_write):
 def test_a_bad_start_costs_itself(start):
     assert len(losses(Listed(checkpoint(drr_start=start, drr_attempts=[])))) == 1
     assert len(losses(Listed(checkpoint(writes=[("drr_start", start), ("drr_attempts", None)])))) == 1
+
+
+def test_a_run_may_be_followed_before_it_ended():
+    first, second = ({"run_id": name, "started_at": name, "question": "q", "context": ""} for name in "12")
+    writes = [("drr_start", second), ("drr_attempts", [])]
+    found = read(Listed(checkpoint(writes=writes, drr_start=first, drr_attempts=[make_attempt()])))
+    assert [(entry.run["run_id"], len(entry.run["attempts"])) for entry in found] == [("1", 1), ("2", 0)]
 
 
 def test_half_a_character_is_mended():

@@ -315,6 +315,30 @@ def test_a_damaged_row_costs_itself(tmp_path, row, reason):
     assert kept.run == make_run("plain")
 
 
+@pytest.mark.parametrize(
+    ("start", "answers", "told"),
+    [
+        pytest.param("plain", ["4"], ["accepted"], id="what became of the start"),
+        pytest.param("plain", ["9"], ["accepted", "interrupted"], id="attempts that were changed since"),
+        pytest.param("other", ["9"], ["accepted", "interrupted"], id="a run after it"),
+        pytest.param("other", [], ["accepted", "interrupted"], id="a run after it without attempts"),
+    ],
+)
+def test_a_last_state_is_enough(tmp_path, start, answers, told):
+    run = make_run("plain", [make_attempt("4", 0.9)])
+    begun = {name: run[name] for name in ("started_at", "question", "context")} | {"run_id": start}
+    attempts = [make_attempt(answer, 0.9) for answer in answers]
+    path = write(tmp_path / "c.sqlite", [], [state(drr_start=begun, drr_attempts=attempts, drr=run, other=1)])
+    assert sorted(found["stop_reason"] for found in runs(path)) == told
+
+
+def test_what_a_host_and_its_subgraph_hold_is_lost_once(tmp_path):
+    bad = ended(value=ormsgpack.packb(make_run(schema=9)))
+    states = [state(thread="c", checkpoint=name, drr={"more": 1}) for name in "12"]
+    path = write(tmp_path / "c.sqlite", [bad, ("a", "answer:1", *bad[2:]), ended(*bad[4:], thread="b")], states)
+    assert sorted(place for place, *_ in losses(path)) == [f"thread {thread} checkpoint 1" for thread in "abc"]
+
+
 def test_a_run_as_json_is_read(tmp_path):
     rows = [ended("json", json.dumps(make_run("old")).encode())]
     states = [state("json", thread="b", drr=make_run("older"))]

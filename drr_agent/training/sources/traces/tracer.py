@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from drr_agent.lines import numbered_lines
+from drr_agent.lines import estimate_lines, numbered_lines
 from drr_agent.parsing import Parser, WholeMessage
 from drr_agent.runs import Reject
 from drr_agent.tables import TableRow, read_table, table_format
 from drr_agent.tracing import TRACE_SCHEMA
 from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry, Unit, unreadable
-from drr_agent.training.sources.run_trees import read_trees
-from drr_agent.training.sources.trace_tree import Tree, merge_runs, read_runs
+from drr_agent.training.sources.traces.run_trees import read_trees
+from drr_agent.training.sources.traces.trace_tree import Tree, merge_runs, read_runs
 
 MARK = "drr_trace"
 """The key that no other file of traces has."""
@@ -49,6 +49,10 @@ class TracerReader:
     def location(self) -> str:
         """The path."""
         return str(self.path)
+
+    def expected(self) -> int | None:
+        """By the length of the first lines; each is a run or more."""
+        return estimate_lines(self.path)
 
     def entries(self) -> Iterator[LoggedRun | LostEntry]:
         """Every run; a torn line, or the cut end of a gzip, costs what stood there.

@@ -7,8 +7,8 @@ from operator import itemgetter
 from typing import Any
 
 from drr_agent.training.sources.protocol import Flaw, LostEntry
-from drr_agent.training.sources.trace_feedback import Feedback
-from drr_agent.training.sources.trace_tree import TraceRun, Tree, merge_runs
+from drr_agent.training.sources.traces.trace_feedback import Feedback
+from drr_agent.training.sources.traces.trace_tree import TraceRun, Tree, merge_runs
 from drr_agent.training.spool import open_scratch
 
 _SCHEMA = """

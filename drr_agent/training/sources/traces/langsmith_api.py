@@ -12,10 +12,10 @@ from uuid import UUID
 from drr_agent.errors import ConfigError, DataError, MissingExtraError, http_status
 from drr_agent.parsing import Parser, WholeMessage
 from drr_agent.redaction import redact
-from drr_agent.training.sources.langsmith import shelve
 from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry, Unit
-from drr_agent.training.sources.run_trees import read_trees
-from drr_agent.training.sources.trace_shelf import TraceShelf
+from drr_agent.training.sources.traces.langsmith import shelve
+from drr_agent.training.sources.traces.run_trees import read_trees
+from drr_agent.training.sources.traces.trace_shelf import TraceShelf
 from drr_agent.training.times import to_utc
 
 SCHEME = "langsmith://"
@@ -72,6 +72,10 @@ class LangSmithApiReader:
     def project(self) -> str:
         """The project's name or id."""
         return unquote(self.location.removeprefix(SCHEME)).strip("/")
+
+    def expected(self) -> int | None:
+        """Unknown: the spans of a trace may stand anywhere."""
+        return None
 
     def entries(self) -> Iterator[LoggedRun | LostEntry]:
         """Every run, trace by trace, after all were fetched.

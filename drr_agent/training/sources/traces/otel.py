@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from drr_agent.parsing import Parser, clean_text, get_parser
-from drr_agent.training.sources import genai
-from drr_agent.training.sources.calls import Call
 from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry, Unit
-from drr_agent.training.sources.records import Record, as_record, first_records, read_records
-from drr_agent.training.sources.span_tree import Span, read_span_id, seconds_between
-from drr_agent.training.sources.spans import group_entries, trace_entries
+from drr_agent.training.sources.traces import genai
+from drr_agent.training.sources.traces.calls import Call
+from drr_agent.training.sources.traces.records import Record, as_record, first_records, read_records
+from drr_agent.training.sources.traces.span_tree import Span, read_span_id, seconds_between
+from drr_agent.training.sources.traces.spans import group_entries, trace_entries
 from drr_agent.training.spool import Spool
 from drr_agent.training.times import to_utc
 
@@ -63,6 +63,10 @@ class OtelReader:
     def location(self) -> str:
         """The path."""
         return str(self.path)
+
+    def expected(self) -> int | None:
+        """Unknown: the spans of a trace may stand anywhere."""
+        return None
 
     def entries(self) -> Iterator[LoggedRun | LostEntry]:
         """The attempts of every trace, as runs."""

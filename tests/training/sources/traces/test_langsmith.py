@@ -32,8 +32,8 @@ from traces import (
 
 from drr_agent.errors import DataError
 from drr_agent.tracing import TraceLog
-from drr_agent.training.sources.langsmith import LangSmithReader, is_langsmith_export
-from drr_agent.training.sources.tracer import TracerReader
+from drr_agent.training.sources.traces.langsmith import LangSmithReader, is_langsmith_export
+from drr_agent.training.sources.traces.tracer import TracerReader
 
 
 @pytest.fixture(scope="module")

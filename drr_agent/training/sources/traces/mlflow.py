@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from drr_agent.parsing import Parser, get_parser
-from drr_agent.training.sources.calls import Call
-from drr_agent.training.sources.chat_messages import first_text
-from drr_agent.training.sources.mlflow_spans import read_spans
 from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry, Unit
-from drr_agent.training.sources.records import Record, as_record, first_records, read_object, read_records
-from drr_agent.training.sources.span_tree import Span
-from drr_agent.training.sources.spans import group_entries, trace_entries
+from drr_agent.training.sources.traces.calls import Call
+from drr_agent.training.sources.traces.chat_messages import first_text
+from drr_agent.training.sources.traces.mlflow_spans import read_spans
+from drr_agent.training.sources.traces.records import Record, as_record, first_records, read_object, read_records
+from drr_agent.training.sources.traces.span_tree import Span
+from drr_agent.training.sources.traces.spans import group_entries, trace_entries
 
 _NO_TRACE = Flaw("unreadable", "no trace as JSON; write each trace with Trace.to_json, one a line")
 
@@ -44,6 +44,10 @@ class MlflowReader:
     def location(self) -> str:
         """The path."""
         return str(self.path)
+
+    def expected(self) -> int | None:
+        """Unknown: the spans of a trace may stand anywhere."""
+        return None
 
     def entries(self) -> Iterator[LoggedRun | LostEntry]:
         """The attempts of every trace, as runs."""

@@ -31,7 +31,7 @@ from drr_agent.parsing import get_parser
 from drr_agent.runs import RunLog
 from drr_agent.tracing import TraceLog
 from drr_agent.training.sources.run_log import RunLogReader
-from drr_agent.training.sources.tracer import TracerReader, is_trace_log
+from drr_agent.training.sources.traces.tracer import TracerReader, is_trace_log
 
 
 class HostState(MessagesState):

@@ -20,12 +20,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drr_agent.parsing import get_parser
-from drr_agent.training.sources.langfuse import is_langfuse
-from drr_agent.training.sources.mlflow import MlflowReader, is_mlflow
-from drr_agent.training.sources.otel import is_otel
 from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Unit
+from drr_agent.training.sources.traces.langfuse import is_langfuse
+from drr_agent.training.sources.traces.mlflow import MlflowReader, is_mlflow
+from drr_agent.training.sources.traces.otel import is_otel
 
-DATA = Path(__file__).parents[2] / "data"
+DATA = Path(__file__).parents[3] / "data"
 TRACES = [json.loads(line) for line in (DATA / "mlflow_3.jsonl").read_text().splitlines()]
 OLD = [json.loads(line) for line in (DATA / "mlflow_2.jsonl").read_text().splitlines()]
 

@@ -17,9 +17,9 @@ from langchain_core.messages.ai import UsageMetadata
 
 from drr_agent.parsing import clean_text
 from drr_agent.state import RunLabel
-from drr_agent.training.sources.chat_messages import decoded, first_text, read_tokens
-from drr_agent.training.sources.span_tree import SpanKind
-from drr_agent.training.sources.verdicts import make_label, read_verdict
+from drr_agent.training.sources.traces.chat_messages import decoded, first_text, read_tokens
+from drr_agent.training.sources.traces.span_tree import SpanKind
+from drr_agent.training.sources.traces.verdicts import make_label, read_verdict
 
 Event = Mapping[str, Any]
 """An event of a span, or a log record that names one: `name`, `attributes`, `body`, `at`."""

@@ -21,12 +21,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drr_agent.parsing import get_parser
-from drr_agent.training.sources.langfuse import LangfuseReader, is_langfuse
-from drr_agent.training.sources.mlflow import is_mlflow
-from drr_agent.training.sources.otel import is_otel
 from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Unit
+from drr_agent.training.sources.traces.langfuse import LangfuseReader, is_langfuse
+from drr_agent.training.sources.traces.mlflow import is_mlflow
+from drr_agent.training.sources.traces.otel import is_otel
 
-DATA = Path(__file__).parents[2] / "data"
+DATA = Path(__file__).parents[3] / "data"
 OBSERVATIONS = [json.loads(line) for line in (DATA / "langfuse_observations.jsonl").read_text().splitlines()]
 SCORES = [json.loads(line) for line in (DATA / "langfuse_scores.jsonl").read_text().splitlines()]
 

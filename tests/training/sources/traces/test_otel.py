@@ -29,12 +29,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import Status, StatusCode, Tracer
 
 from drr_agent.parsing import get_parser
-from drr_agent.training.sources.langfuse import is_langfuse
-from drr_agent.training.sources.mlflow import is_mlflow
-from drr_agent.training.sources.otel import OtelReader, is_otel
 from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Unit
+from drr_agent.training.sources.traces.langfuse import is_langfuse
+from drr_agent.training.sources.traces.mlflow import is_mlflow
+from drr_agent.training.sources.traces.otel import OtelReader, is_otel
 
-DATA = Path(__file__).parents[2] / "data"
+DATA = Path(__file__).parents[3] / "data"
 
 
 def messages(*pairs: tuple[str, str]) -> str:

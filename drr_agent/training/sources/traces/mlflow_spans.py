@@ -6,11 +6,11 @@ from typing import Any
 
 from drr_agent.parsing import clean_text
 from drr_agent.state import RunLabel
-from drr_agent.training.sources.chat_messages import first_text, read_tokens
 from drr_agent.training.sources.protocol import Flaw, LostEntry
-from drr_agent.training.sources.records import read_object
-from drr_agent.training.sources.span_tree import Span, SpanKind, read_span_id, seconds_between
-from drr_agent.training.sources.verdicts import make_label
+from drr_agent.training.sources.traces.chat_messages import first_text, read_tokens
+from drr_agent.training.sources.traces.records import read_object
+from drr_agent.training.sources.traces.span_tree import Span, SpanKind, read_span_id, seconds_between
+from drr_agent.training.sources.traces.verdicts import make_label
 from drr_agent.training.times import to_utc
 
 _KINDS: dict[str, SpanKind] = {

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from drr_agent.parsing import get_parser
 from drr_agent.state import RunLabel
 from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Unit
-from drr_agent.training.sources.span_tree import Span, plant, read_span_id, seconds_between
-from drr_agent.training.sources.spans import group_entries, trace_entries
+from drr_agent.training.sources.traces.span_tree import Span, plant, read_span_id, seconds_between
+from drr_agent.training.sources.traces.spans import group_entries, trace_entries
 
 HUMAN: RunLabel = {"turn": None, "value": "correct", "source": "human:ann", "at": None}
 

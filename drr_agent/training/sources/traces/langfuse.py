@@ -17,11 +17,18 @@ from typing import Any
 
 from drr_agent.errors import DataError
 from drr_agent.parsing import Parser, get_parser
-from drr_agent.training.sources.calls import Call
-from drr_agent.training.sources.langfuse_rows import Row, RowKind, read_spans, row_kind, snake_cased, trace_of
 from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry, Unit
-from drr_agent.training.sources.records import Record, as_record, first_records, read_list, read_records, read_text
-from drr_agent.training.sources.spans import group_entries, trace_entries
+from drr_agent.training.sources.traces.calls import Call
+from drr_agent.training.sources.traces.langfuse_rows import Row, RowKind, read_spans, row_kind, snake_cased, trace_of
+from drr_agent.training.sources.traces.records import (
+    Record,
+    as_record,
+    first_records,
+    read_list,
+    read_records,
+    read_text,
+)
+from drr_agent.training.sources.traces.spans import group_entries, trace_entries
 from drr_agent.training.spool import Spool
 from drr_agent.training.times import to_utc
 
@@ -50,6 +57,10 @@ class LangfuseReader:
     def location(self) -> str:
         """The path."""
         return str(self.path)
+
+    def expected(self) -> int | None:
+        """Unknown: the spans of a trace may stand anywhere."""
+        return None
 
     def entries(self) -> Iterator[LoggedRun | LostEntry]:
         """The attempts of every trace, as runs."""

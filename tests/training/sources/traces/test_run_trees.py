@@ -12,8 +12,8 @@ from traces import make_call, make_row
 from drr_agent.parsing import get_parser
 from drr_agent.runs import check_run
 from drr_agent.training.sources.protocol import LoggedRun, LostEntry
-from drr_agent.training.sources.run_trees import read_trees
-from drr_agent.training.sources.trace_tree import Tree, merge_runs, read_runs
+from drr_agent.training.sources.traces.run_trees import read_trees
+from drr_agent.training.sources.traces.trace_tree import Tree, merge_runs, read_runs
 
 RUN = make_run("d1", labels=[])
 START = {

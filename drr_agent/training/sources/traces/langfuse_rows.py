@@ -7,10 +7,10 @@ from typing import Any, Literal
 from langchain_core.messages.ai import UsageMetadata
 
 from drr_agent.state import RunLabel
-from drr_agent.training.sources.chat_messages import first_text, read_tokens
-from drr_agent.training.sources.records import read_object, read_text
-from drr_agent.training.sources.span_tree import Span, SpanKind, seconds_between
-from drr_agent.training.sources.verdicts import make_label
+from drr_agent.training.sources.traces.chat_messages import first_text, read_tokens
+from drr_agent.training.sources.traces.records import read_object, read_text
+from drr_agent.training.sources.traces.span_tree import Span, SpanKind, seconds_between
+from drr_agent.training.sources.traces.verdicts import make_label
 from drr_agent.training.times import to_utc
 
 Row = Mapping[str, Any]

@@ -18,7 +18,7 @@ from langchain_core.messages.ai import UsageMetadata
 
 from drr_agent.conversation import last_human
 from drr_agent.parsing import clean_text
-from drr_agent.training.sources.chat_messages import (
+from drr_agent.training.sources.traces.chat_messages import (
     FINISH_KEYS,
     complete_reply,
     decoded,

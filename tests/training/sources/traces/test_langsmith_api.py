@@ -14,9 +14,9 @@ from langchain.agents import create_agent
 from traces import QUESTION, as_flat, as_nested, behaviors_of, drr_graph, traced
 
 from drr_agent.errors import ConfigError, DataError
-from drr_agent.training.sources.langsmith_api import LangSmithApiReader
 from drr_agent.training.sources.protocol import LostEntry
-from drr_agent.training.sources.tracer import TracerReader
+from drr_agent.training.sources.traces.langsmith_api import LangSmithApiReader
+from drr_agent.training.sources.traces.tracer import TracerReader
 
 pytestmark = [pytest.mark.loopback, pytest.mark.allow_hosts(["127.0.0.1"])]
 

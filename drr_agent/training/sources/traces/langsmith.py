@@ -10,11 +10,11 @@ from drr_agent.parsing import Parser, WholeMessage
 from drr_agent.runs import Reject
 from drr_agent.tables import read_table
 from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry, Unit, unreadable
-from drr_agent.training.sources.run_trees import read_trees
-from drr_agent.training.sources.trace_feedback import read_feedback
-from drr_agent.training.sources.trace_shelf import TraceShelf
-from drr_agent.training.sources.trace_tree import read_id, read_runs
-from drr_agent.training.sources.tracer import MARK
+from drr_agent.training.sources.traces.run_trees import read_trees
+from drr_agent.training.sources.traces.trace_feedback import read_feedback
+from drr_agent.training.sources.traces.trace_shelf import TraceShelf
+from drr_agent.training.sources.traces.trace_tree import read_id, read_runs
+from drr_agent.training.sources.traces.tracer import MARK
 
 _PAYLOADS = {"inputs", "outputs"}
 _KINSHIP = {"trace_id", "dotted_order", "parent_run_id", "child_runs"}
@@ -57,6 +57,10 @@ class LangSmithReader:
     def location(self) -> str:
         """The path."""
         return str(self.path)
+
+    def expected(self) -> int | None:
+        """Unknown: the spans of a trace may stand anywhere."""
+        return None
 
     def entries(self) -> Iterator[LoggedRun | LostEntry]:
         """Every run, trace by trace; a damaged row costs that row.

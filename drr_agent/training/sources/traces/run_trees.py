@@ -12,11 +12,11 @@ from drr_agent.parsing import Parser
 from drr_agent.runs import check_run
 from drr_agent.state import Run
 from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry, Unit
-from drr_agent.training.sources.spans import group_entries
 from drr_agent.training.sources.stored import UndecodableError, unfinished
-from drr_agent.training.sources.trace_calls import read_calls
-from drr_agent.training.sources.trace_feedback import Feedback, find_correction, to_labels
-from drr_agent.training.sources.trace_tree import TraceRun, Tree, read_id
+from drr_agent.training.sources.traces.spans import group_entries
+from drr_agent.training.sources.traces.trace_calls import read_calls
+from drr_agent.training.sources.traces.trace_feedback import Feedback, find_correction, to_labels
+from drr_agent.training.sources.traces.trace_tree import TraceRun, Tree, read_id
 
 _MARKS = {"run_id", "question", "attempts"}
 

@@ -13,7 +13,7 @@ from typing_extensions import TypedDict  # as in `state.py`
 from drr_agent.columns import is_missing
 from drr_agent.parsing import clean_text
 from drr_agent.state import Label, RunLabel
-from drr_agent.training.sources.verdicts import read_verdict
+from drr_agent.training.sources.traces.verdicts import read_verdict
 from drr_agent.training.times import to_utc
 
 _EVALUATORS = {"model", "auto_eval"}

@@ -9,12 +9,12 @@ from langchain_core.messages import AIMessage
 from drr_agent.conversation import last_human
 from drr_agent.parsing import Parser, read_usage
 from drr_agent.state import Usage, add_usage
-from drr_agent.training.sources.calls import Call, read_call
-from drr_agent.training.sources.chat_messages import read_sequence
-from drr_agent.training.sources.exchanges import Exchange, asks_tools_alone, read_exchange
 from drr_agent.training.sources.protocol import Flaw, LostEntry, Unit
-from drr_agent.training.sources.trace_feedback import Feedback, find_correction, to_labels
-from drr_agent.training.sources.trace_tree import TraceRun, Tree
+from drr_agent.training.sources.traces.calls import Call, read_call
+from drr_agent.training.sources.traces.chat_messages import read_sequence
+from drr_agent.training.sources.traces.exchanges import Exchange, asks_tools_alone, read_exchange
+from drr_agent.training.sources.traces.trace_feedback import Feedback, find_correction, to_labels
+from drr_agent.training.sources.traces.trace_tree import TraceRun, Tree
 
 _CHAT_LINE = re.compile(r"^(Human|AI|System|Tool|Function): ", re.MULTILINE)
 _UNMETERED: Usage = {"calls": 1, "unmetered_calls": 1, "input_tokens": 0, "output_tokens": 0}

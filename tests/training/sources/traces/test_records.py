@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drr_agent.errors import DataError
-from drr_agent.training.sources import records
 from drr_agent.training.sources.protocol import LostEntry
-from drr_agent.training.sources.records import Record, first_records, read_list, read_object, read_records
+from drr_agent.training.sources.traces import records
+from drr_agent.training.sources.traces.records import Record, first_records, read_list, read_object, read_records
 
 ROWS = [{"id": "a", "text": "é\n☃"}, {"id": "b", "inner": {"n": [1, 2]}}, {"id": "c"}]
 
