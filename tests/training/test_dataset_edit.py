@@ -18,6 +18,7 @@ from drr_agent.training.harvest import harvest_dataset
 from drr_agent.training.manifest import hash_file
 from drr_agent.training.redaction import Redaction
 from drr_agent.training.rejects import read_rejects
+from drr_agent.training.staging import Drop
 
 AT = "2026-01-01T00:00:00.000+00:00"
 
@@ -159,6 +160,8 @@ def test_of_two_tellings_of_one_harvest_one_stays_with_its_rejects(table, tmp_pa
     merged = merge_datasets([alone.path, after.path], tmp_path / "merged")
     merged.verify()
     assert len(merged.manifest.sources) == 2
+    other_way = merge_datasets([after.path, alone.path], tmp_path / "other way")
+    assert contents(other_way.path) == contents(merged.path)
 
 
 def test_labels_that_were_added_are_merged(write, tmp_path):
@@ -170,7 +173,7 @@ def test_labels_that_were_added_are_merged(write, tmp_path):
 
 
 def test_one_dataset_named_twice_is_one(write, tmp_path):
-    a = write("a", row(1), row(2))
+    a = write("a", row(1), row(2), drops=[Drop("mine", "row 7", "bad value", "")])
     assert contents(merge_datasets([a, a, a / ".." / "a"], tmp_path / "merged").path) == contents(a)
 
 

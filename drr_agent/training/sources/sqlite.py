@@ -49,7 +49,7 @@ class SqliteReader:
         with closing(_connect(path, _manner(path))) as connection:
             try:
                 (count,) = connection.execute(_COUNT).fetchone()
-            except sqlite3.Error:  # damage, which `entries` tells of in its place
+            except SQLITE_ERRORS:  # damage, which `entries` tells of in its place
                 return None
         return count // 2 or None
 

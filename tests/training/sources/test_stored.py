@@ -21,7 +21,11 @@ STORED = {
     "a message": ("msgpack", ormsgpack.packb({"q": Ext(5, b"any")}), {"q": OBJECT}),
     "a date": ("msgpack", SERDE.dumps_typed(datetime(2026, 1, 2, tzinfo=UTC))[1], "2026-01-02T00:00:00+00:00"),
     "an enum": ("msgpack", SERDE.dumps_typed(Signals.SIGINT)[1], 2),
-    "an object in an object": ("msgpack", ormsgpack.packb(Ext(0, ormsgpack.packb(["m", "n", [Ext(0, b"")]]))), [OBJECT]),
+    "an object in an object": (
+        "msgpack",
+        ormsgpack.packb(Ext(0, ormsgpack.packb(["m", "n", [Ext(0, b"")]]))),
+        [OBJECT],
+    ),
     "an extension of somebody else": ("msgpack", ormsgpack.packb([Ext(0, b"\xc1"), Ext(99, b"")]), [OBJECT, OBJECT]),
     "numbers as keys": ("msgpack", b"\x81\x01\x02", {1: 2}),
     "nothing": ("null", None, None),
