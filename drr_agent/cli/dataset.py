@@ -14,9 +14,9 @@ from drr_agent.cli.console import out, print_json, printable
 from drr_agent.cli.harvest import counts_table, splits_table
 from drr_agent.training.behaviors import Behavior, Split
 from drr_agent.training.dataset import Dataset, load_dataset
-from drr_agent.training.dataset_edit import filter_dataset, merge_datasets
-from drr_agent.training.manifest import Manifest
-from drr_agent.training.survey import Survey, take_survey
+from drr_agent.training.dataset.edit import filter_dataset, merge_datasets
+from drr_agent.training.dataset.manifest import Manifest
+from drr_agent.training.dataset.survey import Survey, take_survey
 
 verbs = typer.Typer(name="dataset", no_args_is_help=True, help="Look into datasets, check, merge and filter them.")
 app.add_typer(verbs)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from drr_agent.training.behaviors import Behavior
     from drr_agent.training.consensus import fit_consensus
     from drr_agent.training.dataset import Dataset, load_dataset, require_both_classes
-    from drr_agent.training.dataset_writer import write_dataset
+    from drr_agent.training.dataset.writer import write_dataset
     from drr_agent.training.distill import DistillResult
     from drr_agent.training.harvest import HarvestResult
 
@@ -23,7 +23,7 @@ _LAZY = {
     "fit_consensus": "consensus",
     "load_dataset": "dataset",
     "require_both_classes": "dataset",
-    "write_dataset": "dataset_writer",
+    "write_dataset": "dataset.writer",
 }
 
 __all__ = [

@@ -60,7 +60,7 @@ class Behavior(TypedDict):
     origin: BehaviorOrigin
     """How it came to be logged."""
     propensity: float | None
-    """P(it was made | the attempts before it): 1, or the graph's rate of exploring after an accept. `None`: unknown."""
+    """P(a run like this has such an attempt): 1, or for an explored one the rate of exploring. `None`: unknown."""
     dataset: str | None
     """The benchmark or task the question belongs to, where the source says so."""
     started_at: str | None

@@ -8,7 +8,7 @@ from training.synthetic import make_behavior
 
 from drr_agent.cli import console, main
 from drr_agent.training.dataset import load_dataset
-from drr_agent.training.dataset_writer import write_dataset
+from drr_agent.training.dataset.writer import write_dataset
 from drr_agent.training.harvest import harvest_dataset
 
 HOSTILE = "m \x1b[2J[red]x[/red] :smile: \u202etxt"

@@ -7,7 +7,7 @@ from drr_agent.evaluation.metrics import ece
 from drr_agent.training.behaviors import to_request
 from drr_agent.training.calibrate import calibrate_dm, calibrate_on
 from drr_agent.training.config import TrainConfig
-from drr_agent.training.dataset_writer import write_dataset
+from drr_agent.training.dataset.writer import write_dataset
 from drr_agent.training.train import train_dm, train_on
 
 CONFIG = TrainConfig(inputs="signals", progress=False)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drr_agent.errors import ConfigError, DataError
-from drr_agent.training.dataset_writer import write_dataset
+from drr_agent.training.dataset.writer import write_dataset
 from drr_agent.training.harvest import harvest
 
 ROW = {

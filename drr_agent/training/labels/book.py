@@ -9,7 +9,7 @@ from pathlib import Path
 from drr_agent.runs import Reject
 from drr_agent.training.behaviors import Behavior
 from drr_agent.training.dataset import Dataset, load_dataset
-from drr_agent.training.dataset_writer import add_labels
+from drr_agent.training.dataset.writer import add_labels
 from drr_agent.training.labels import LabelRecord, merge_labels
 from drr_agent.training.labels.log import LABELS, LabelLine, read_labels
 

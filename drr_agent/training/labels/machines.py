@@ -11,7 +11,7 @@ from drr_agent.grading import AUTO, Grader
 from drr_agent.state import Label
 from drr_agent.training.behaviors import Split
 from drr_agent.training.dataset import Dataset, load_dataset
-from drr_agent.training.dataset_writer import add_labels
+from drr_agent.training.dataset.writer import add_labels
 from drr_agent.training.labels import LabelRecord
 from drr_agent.training.labels.agreement import SOURCE, weak_labels
 from drr_agent.training.labels.book import merge_label_log

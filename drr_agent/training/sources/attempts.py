@@ -12,9 +12,9 @@ from drr_agent.policy import first_accepted
 from drr_agent.questions import question_key
 from drr_agent.state import Attempt, Run
 from drr_agent.training.behaviors import Behavior, BehaviorOrigin
+from drr_agent.training.dataset.redaction import DEFAULT_REDACTION, Redaction
 from drr_agent.training.filters import RowFilter
 from drr_agent.training.labels import Labeler, LabelRecord, merge_labels, resolve_labels
-from drr_agent.training.redaction import DEFAULT_REDACTION, Redaction
 from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry, Outcome, RunReader
 
 _LARGEST = 2**63

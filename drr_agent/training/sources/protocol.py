@@ -8,9 +8,9 @@ from drr_agent.parsing import Parser
 from drr_agent.runs import Reject
 from drr_agent.state import Run
 from drr_agent.training.behaviors import Behavior
+from drr_agent.training.dataset.redaction import DEFAULT_REDACTION, Redaction
 from drr_agent.training.filters import RowFilter
 from drr_agent.training.labels import Labeler
-from drr_agent.training.redaction import DEFAULT_REDACTION, Redaction
 
 DropReason = Literal["unreadable", "empty run", "failed call", "no question", "no reply", "bad value", "duplicate"]
 

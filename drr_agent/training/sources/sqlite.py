@@ -16,6 +16,7 @@ from drr_agent.training.sources.sqlite_rows import SQLITE_ERRORS, Values, checkp
 _MAGIC = b"SQLite format 3\0"
 _WAL_MODE = b"\2"
 """The nineteenth byte of a database whose writers keep a write-ahead log."""
+_CACHE_KIB = 32 * 1024
 _LOCKLESS = {"posix": "unix-none", "nt": "win32-none"}
 _THREADS = "select distinct thread_id from checkpoints order by 1"
 _COUNT = "select count(*) from writes where channel = 'drr_attempts'"
@@ -111,6 +112,7 @@ def _connect(path: Path, manner: _Manner) -> sqlite3.Connection:
         if manner.exclusively:
             connection.execute("pragma locking_mode = exclusive")
         connection.execute("pragma trusted_schema = off")
+        connection.execute(f"pragma cache_size = -{_CACHE_KIB}")
         connection.execute("begin")
         found = connection.execute("select name from sqlite_master where type = 'table'").fetchall()
     except SQLITE_ERRORS as error:

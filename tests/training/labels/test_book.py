@@ -6,7 +6,7 @@ from training.synthetic import make_behavior
 from drr_agent.errors import DataError
 from drr_agent.lines import hold
 from drr_agent.training.dataset import load_dataset
-from drr_agent.training.dataset_writer import write_dataset
+from drr_agent.training.dataset.writer import write_dataset
 from drr_agent.training.labels.book import merge_label_log
 from drr_agent.training.labels.log import LABELS, LabelLine, append_label
 

@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from drr_agent.grading import AUTO
 from drr_agent.parsing import get_parser
 from drr_agent.runs import check_run
-from drr_agent.training.dataset_writer import write_dataset
+from drr_agent.training.dataset.writer import write_dataset
 from drr_agent.training.labels import Labeler
 from drr_agent.training.sources.attempts import RunSource
 from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry

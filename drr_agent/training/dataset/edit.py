@@ -11,12 +11,12 @@ from typing import Any
 
 from drr_agent.errors import ConfigError, DataError
 from drr_agent.training.behaviors import Behavior
-from drr_agent.training.dataset import MANIFEST, REJECTS, Dataset, load_dataset, said
-from drr_agent.training.dataset_writer import DatasetWriter, edit_dataset
+from drr_agent.training.dataset.folder import MANIFEST, REJECTS, Dataset, load_dataset, said
+from drr_agent.training.dataset.manifest import SourceRecord, hash_file
+from drr_agent.training.dataset.rejects import Harvested, read_rejects
+from drr_agent.training.dataset.writer import DatasetWriter, edit_dataset
 from drr_agent.training.filters import RowFilter, parse_filters
 from drr_agent.training.labels import LABEL_ORDER, label_kind
-from drr_agent.training.manifest import SourceRecord, hash_file
-from drr_agent.training.rejects import Harvested, read_rejects
 
 DROP_COPIES = "drop copies"
 """How the record of a filtered dataset says it."""

@@ -12,13 +12,13 @@ from training.synthetic import make_behavior
 from drr_agent.errors import ConfigError, DataError
 from drr_agent.lines import hold
 from drr_agent.training.dataset import load_dataset
-from drr_agent.training.dataset_edit import filter_dataset, merge_datasets
-from drr_agent.training.dataset_writer import add_labels, write_dataset
+from drr_agent.training.dataset.edit import filter_dataset, merge_datasets
+from drr_agent.training.dataset.manifest import hash_file
+from drr_agent.training.dataset.redaction import Redaction
+from drr_agent.training.dataset.rejects import read_rejects
+from drr_agent.training.dataset.staging import Drop
+from drr_agent.training.dataset.writer import add_labels, write_dataset
 from drr_agent.training.harvest import harvest_dataset
-from drr_agent.training.manifest import hash_file
-from drr_agent.training.redaction import Redaction
-from drr_agent.training.rejects import read_rejects
-from drr_agent.training.staging import Drop
 
 AT = "2026-01-01T00:00:00.000+00:00"
 
@@ -258,7 +258,7 @@ def test_a_folder_that_another_writes_is_left_alone(write, tmp_path):
 
 
 def test_a_merge_is_never_all_in_memory(write, tmp_path, monkeypatch):
-    monkeypatch.setattr("drr_agent.training.parquet._ROWS_PER_GROUP", 20)
+    monkeypatch.setattr("drr_agent.training.dataset.parquet._ROWS_PER_GROUP", 20)
     halves = [
         write(f"half{half}", *[row(n, rationale=f"{n} " + "x" * 50_000) for n in range(200 * half, 200 * half + 200)])
         for half in (0, 1)

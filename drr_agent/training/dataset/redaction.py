@@ -31,11 +31,15 @@ class Redaction:
         """Check the patterns."""
         for pattern in self.patterns:
             try:
-                re.compile(pattern)
+                matches_empty = re.compile(pattern).search("") is not None
             except re.error as error:
                 raise ConfigError(
                     f"a pattern to redact must be a regular expression, got {pattern!r} ({error})"
                 ) from error
+            if matches_empty:
+                raise ConfigError(
+                    f"a pattern to redact must match some text, got {pattern!r}, which matches none at all"
+                )
 
     @property
     def name(self) -> str:

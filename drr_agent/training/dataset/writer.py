@@ -13,15 +13,15 @@ from typing import Any
 from drr_agent.errors import ConfigError, DataError
 from drr_agent.lines import hold
 from drr_agent.training.behaviors import SPLITS, Behavior, Split, assign_split
-from drr_agent.training.card import dataset_card
-from drr_agent.training.census import Census
-from drr_agent.training.dataset import CARD, DEFAULT_FRACTIONS, MANIFEST, REJECTS, Dataset, load_dataset
+from drr_agent.training.dataset.card import dataset_card
+from drr_agent.training.dataset.census import Census
+from drr_agent.training.dataset.folder import CARD, DEFAULT_FRACTIONS, MANIFEST, REJECTS, Dataset, load_dataset
+from drr_agent.training.dataset.manifest import FileRecord, Manifest, SourceRecord, merge_records
+from drr_agent.training.dataset.parquet import BehaviorWriter
+from drr_agent.training.dataset.redaction import Capture, Redaction
+from drr_agent.training.dataset.rejects import write_rejects
+from drr_agent.training.dataset.staging import Drop, Staging
 from drr_agent.training.labels import LabelRecord
-from drr_agent.training.manifest import FileRecord, Manifest, SourceRecord, merge_records
-from drr_agent.training.parquet import BehaviorWriter
-from drr_agent.training.redaction import Capture, Redaction
-from drr_agent.training.rejects import write_rejects
-from drr_agent.training.staging import Drop, Staging
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from drr_agent.training.behaviors import SPLITS
+from drr_agent.training.dataset.manifest import Manifest, SplitCounts
 from drr_agent.training.labels import LABEL_ORDER
-from drr_agent.training.manifest import Manifest, SplitCounts
 
 
 def dataset_card(manifest: Manifest) -> str:

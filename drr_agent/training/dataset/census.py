@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drr_agent.training.behaviors import SPLITS, Behavior, Split, is_weak
+from drr_agent.training.dataset.manifest import SplitCounts
 from drr_agent.training.labels import in_conflict
-from drr_agent.training.manifest import SplitCounts
 
 _VALUES: Mapping[str, Callable[[Behavior], str | None]] = {
     "label_sources": lambda row: row["label_source"],

@@ -17,11 +17,11 @@ from pydantic import ValidationError
 from drr_agent.errors import DataError
 from drr_agent.questions import question_key
 from drr_agent.training.behaviors import SPLITS, Behavior, Split, assign_split, is_labelled
-from drr_agent.training.census import Census
+from drr_agent.training.dataset.census import Census
+from drr_agent.training.dataset.manifest import DATASET_SCHEMA, Manifest, hash_file
+from drr_agent.training.dataset.parquet import read_behaviors
+from drr_agent.training.dataset.rejects import check_rejects
 from drr_agent.training.labels import resolve_labels
-from drr_agent.training.manifest import DATASET_SCHEMA, Manifest, hash_file
-from drr_agent.training.parquet import read_behaviors
-from drr_agent.training.rejects import check_rejects
 
 MANIFEST = "manifest.json"
 REJECTS = "rejects.jsonl"

@@ -17,9 +17,9 @@ from drr_agent.errors import ConfigError, DataError
 from drr_agent.lines import hold
 from drr_agent.training.behaviors import SPLITS, assign_split
 from drr_agent.training.dataset import DEFAULT_FRACTIONS, load_dataset, require_both_classes
-from drr_agent.training.dataset_writer import write_dataset
+from drr_agent.training.dataset.staging import Drop
+from drr_agent.training.dataset.writer import write_dataset
 from drr_agent.training.harvest import harvest_dataset
-from drr_agent.training.staging import Drop
 
 
 def behavior(number=0, **changes):
@@ -285,9 +285,9 @@ def test_both_classes_pass():
 KILLED_WRITE = """
     import os, sys
     from pathlib import Path
-    sys.path[:0] = [sys.argv[2], os.path.dirname(sys.argv[2])]
-    from test_dataset import behavior
-    from drr_agent.training.dataset_writer import write_dataset
+    sys.path[:0] = [sys.argv[2], os.path.dirname(os.path.dirname(sys.argv[2]))]
+    from test_folder import behavior
+    from drr_agent.training.dataset.writer import write_dataset
 
     left = int(sys.argv[3])
     replace = Path.replace

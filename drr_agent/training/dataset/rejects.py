@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from drr_agent.errors import DataError
-from drr_agent.training.manifest import SourceRecord
+from drr_agent.training.dataset.manifest import SourceRecord
 
 if TYPE_CHECKING:
-    from drr_agent.training.staging import Drop
+    from drr_agent.training.dataset.staging import Drop
 
 _LONGEST_DETAIL = 500
 """Characters; what is wrong with 10 MB is said in fewer."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from drr_agent.state import Label
 from drr_agent.training.behaviors import SPLITS, Behavior, Split
-from drr_agent.training.census import Part
 from drr_agent.training.dataset import Dataset
-from drr_agent.training.manifest import SplitCounts
+from drr_agent.training.dataset.census import Part
+from drr_agent.training.dataset.manifest import SplitCounts
 
 
 @dataclass(frozen=True, kw_only=True)

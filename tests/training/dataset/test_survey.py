@@ -3,8 +3,8 @@
 import pytest
 from training.synthetic import make_behavior
 
-from drr_agent.training.dataset_writer import write_dataset
-from drr_agent.training.survey import take_survey
+from drr_agent.training.dataset.survey import take_survey
+from drr_agent.training.dataset.writer import write_dataset
 
 LABELS = ["correct", "incorrect", None]
 

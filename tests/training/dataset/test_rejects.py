@@ -7,10 +7,10 @@ from training.synthetic import make_behavior
 
 from drr_agent.errors import DataError
 from drr_agent.training.dataset import load_dataset
-from drr_agent.training.dataset_writer import write_dataset
+from drr_agent.training.dataset.rejects import read_rejects
+from drr_agent.training.dataset.staging import Drop
+from drr_agent.training.dataset.writer import write_dataset
 from drr_agent.training.harvest import harvest_dataset
-from drr_agent.training.rejects import read_rejects
-from drr_agent.training.staging import Drop
 
 ROW = {"question": "2 + 2?", "rationale": "two and two", "answer": "4", "gold": "4", "model": "m"}
 
