@@ -6,6 +6,7 @@ A key that says whose it is goes wherever it stands; anything else goes where it
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 MARK = "[redacted]"
 
@@ -92,6 +93,7 @@ def _patterns() -> Iterable[tuple[str, str]]:
 _SECRETS = tuple(_patterns())
 
 
+@lru_cache(maxsize=16)  # a question comes with each of its attempts, and an attempt is read for its id as well
 def redact(text: str) -> str:
     """The text with `[redacted]` for what looks like a key, a password or a token."""
     lowered = text.lower()

@@ -171,9 +171,7 @@ def _check_storable(logged: _Logged) -> None:
     (entry, attempt, _, row_id, _), run = logged, logged.entry.run
     texts = [row_id, entry.dataset, *run.values(), *attempt.values(), *attempt["signals"]]
     texts += [text for label in run.get("labels", ()) for text in label.values()]
-    for text in texts:
-        if isinstance(text, str):
-            valid_text(text)
+    valid_text("\n".join(text for text in texts if isinstance(text, str)))
     for number in (attempt["turn"], run["draw"], *attempt["usage"].values()):
         if isinstance(number, int) and not -_LARGEST <= number < _LARGEST:
             raise CellError("a number of more than 64 bits")
