@@ -93,9 +93,15 @@ def _patterns() -> Iterable[tuple[str, str]]:
 _SECRETS = tuple(_patterns())
 
 
-@lru_cache(maxsize=16)  # a question comes with each of its attempts, and an attempt is read for its id as well
+@lru_cache(maxsize=64)  # a question comes with each of its attempts, and an attempt is read for its id as well
 def redact(text: str) -> str:
     """The text with `[redacted]` for what looks like a key, a password or a token."""
+    while (hidden := _hide_secrets(text)) != text:
+        text = hidden  # where one key goes, another that was glued to it comes to light
+    return text
+
+
+def _hide_secrets(text: str) -> str:
     lowered = text.lower()
     for marker, pattern in _SECRETS:
         if marker in lowered:

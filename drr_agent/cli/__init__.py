@@ -47,7 +47,7 @@ def main() -> None:
 def _leave_interrupted() -> NoReturn:
     from drr_agent.cli.console import errors
 
-    errors.print("interrupted; the same command goes on where it stopped")
+    errors.print("interrupted; what is on disk is whole, and the same command does the rest")
     sys.stdout.flush()
     sys.stderr.flush()
     # a worker that is inside torch while the interpreter winds down aborts the process; what is kept is on the disk

@@ -14,6 +14,7 @@ from drr_agent.cli.inputs import pairs, parse_fractions
 from drr_agent.training.dataset import Dataset
 from drr_agent.training.dataset.manifest import SourceRecord
 from drr_agent.training.dataset.redaction import Redaction
+from drr_agent.training.dataset.writer import NothingHarvestedError
 from drr_agent.training.harvest import REFUSED, count_dropped, harvest_dataset
 from drr_agent.training.labels.environment import load_callable
 
@@ -74,7 +75,7 @@ def harvest(
         drr harvest old.csv.gz --out data --map target=gold --where model=gemma-2-2b-it
     """
     shares = None if fractions is None else parse_fractions(fractions)
-    dataset, records = harvest_dataset(
+    dataset, records = _harvest(
         sources,
         folder,
         fractions=shares,
@@ -96,6 +97,14 @@ def harvest(
     else:
         _report(dataset, records)
     raise typer.Exit(_status(records, dropped))
+
+
+def _harvest(sources: list[str], folder: Path, **settings: Any) -> tuple[Dataset, list[SourceRecord]]:
+    try:
+        return harvest_dataset(sources, folder, **settings)
+    except NothingHarvestedError as error:
+        errors.print(str(error), highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from None
 
 
 def _status(records: list[SourceRecord], dropped: dict[str, int]) -> int:

@@ -112,13 +112,19 @@ def with_labels(row: Behavior, labels: list[LabelRecord]) -> Behavior:
 
 
 def join_behaviors(one: Behavior, other: Behavior) -> Behavior:
-    """Two sightings of one attempt in one harvest: what either knows, in whatever order they come."""
+    """Two sightings of one attempt in one harvest: what either knows, in whatever order they come.
+
+    What a grader said of another target than the one that stays goes.
+    """
     joined = {name: _either(value, other.get(name)) for name, value in one.items()}
     joined["signals"] = {
         name: _either(one["signals"].get(name), other["signals"].get(name))
         for name in one["signals"] | other["signals"]
     }
-    return with_labels(cast("Behavior", joined), merge_labels(one["labels"], other["labels"]))
+    return with_labels(
+        cast("Behavior", joined),
+        merge_labels(_labels_for(one, joined["target"]), _labels_for(other, joined["target"])),
+    )
 
 
 def renew_behavior(held: Behavior, new: Behavior) -> Behavior:
@@ -138,6 +144,13 @@ def renew_behavior(held: Behavior, new: Behavior) -> Behavior:
     known = {name: value for name, value in new["signals"].items() if value is not None}
     filled["signals"] = {**dict.fromkeys(new["signals"]), **held["signals"], **known}
     return with_labels(cast("Behavior", filled), merge_labels(kept, new["labels"]))
+
+
+def _labels_for(row: Behavior, target: str | None) -> list[LabelRecord]:
+    """A sighting's labels, as far as they hold for the target that stays."""
+    if row["target"] is None or row["target"] == target:
+        return row["labels"]
+    return [label for label in row["labels"] if label_kind(label["source"]) != "grader"]
 
 
 def _either(one: Any, other: Any) -> Any:

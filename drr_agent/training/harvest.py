@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tqdm import tqdm
 
@@ -30,6 +30,9 @@ from drr_agent.training.sources import Flaw, Reading, Source, Unit, open_sources
 
 REFUSED = frozenset({"unreadable", "bad value", "no question", "no reply"})
 """Reasons for dropping what should have been an attempt. A failed call, an empty run or a duplicate is none."""
+
+
+_OTHER_TEXTS = ("id", "run_id", "reasoner", "prompts", "dm", "dataset", "feedback", "started_at")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,15 +71,22 @@ class Harvest:
             tally.hashed.update(clean_text(f"{place}\n{said}\n").encode())
             if content is None:
                 tally.filtered += 1
-            elif not isinstance(content, Flaw) and staging.add(content):
+            elif not isinstance(content, Flaw) and staging.add(self._cleaned(content)):
                 tally.kept += 1
                 tally.unlabeled.update(_why_unlabeled(content, source))
             else:
                 flaw = content if isinstance(content, Flaw) else Flaw("duplicate", f"id {content['id']} came before")
-                remark = self.reading.redaction.remark(flaw.detail)
-                staging.drop(Drop(source.location, place, flaw.reason, remark))
+                redaction = self.reading.redaction
+                dropped = Drop(source.location, redaction.clean(place), flaw.reason, redaction.remark(flaw.detail))
+                staging.drop(dropped)
                 tally.dropped[flaw.reason] += 1
         return tally
+
+    def _cleaned(self, row: Behavior) -> Behavior:
+        """The row without secrets where none belong: a source cleans its texts, but a key may stand in any field."""
+        clean = self.reading.redaction.clean
+        others = {name: clean(value) for name, value in row.items() if name in _OTHER_TEXTS and isinstance(value, str)}
+        return cast("Behavior", {**row, **others})
 
     def _record(self, source: Source, tally: "_Tally") -> SourceRecord:
         return SourceRecord(
@@ -151,7 +161,8 @@ def harvest_dataset(
     """
     plan = plan_harvest(**settings)
     opened = plan.open(sources)
-    with edit_dataset(out, fractions=fractions, redaction=plan.reading.redaction) as writer:
+    redaction = plan.reading.redaction
+    with edit_dataset(out, fractions=fractions, redaction=redaction, progress=plan.progress) as writer:
         records = plan.collect(opened, writer.staging)
         return writer.commit(records), records
 

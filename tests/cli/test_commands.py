@@ -237,7 +237,7 @@ def test_ctrl_c_is_one_message_and_the_same_command_goes_on(tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "interrupted; the same command goes on where it stopped" in err
+    assert "interrupted; what is on disk is whole, and the same command does the rest" in err
     assert "Traceback" not in err
     done = len(log.read_text().splitlines())
     assert 0 < done < 300

@@ -349,7 +349,7 @@ def test_a_session_that_is_cut_off_loses_nothing(drr, data, start, how, status):
     out, _ = session.communicate(timeout=60)
     assert session.returncode == status
     assert "Traceback" not in out
-    assert ("the same command goes on" in out) is (how == signal.SIGINT)
+    assert ("what is on disk is whole" in out) is (how == signal.SIGINT)
     assert values(data) == {}, "not merged yet"
     assert shown(drr(data, said="q\n")[1]) == "c"
     assert values(data) == {"b": "correct", "a": "incorrect"}

@@ -59,7 +59,7 @@ class Census:
     def add(self, split: Split, row: Behavior) -> None:
         """Count a row."""
         self._splits[split].add(row)
-        self._digests[split].update(json.dumps([row["id"], row["label"]]).encode())
+        self._digests[split].update(_digested(row))
         self._turns.setdefault(row["turn"], Part()).add(row)
         for name, value_of in _VALUES.items():
             self._values[name]["none" if (value := value_of(row)) is None else value] += 1
@@ -82,3 +82,9 @@ class Census:
             **{name: dict(sorted(counter.items())) for name, counter in self._values.items()},
             **{name: self._marks[name] for name in marks},
         }
+
+
+def _digested(row: Behavior) -> bytes:
+    """What a dataset's digest covers of a row."""
+    said = [row[name] for name in ("id", "label", "question", "context", "rationale", "answer", "target")]
+    return json.dumps(said).encode()

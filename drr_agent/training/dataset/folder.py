@@ -20,6 +20,7 @@ from drr_agent.training.behaviors import SPLITS, Behavior, Split, assign_split, 
 from drr_agent.training.dataset.census import Census
 from drr_agent.training.dataset.manifest import DATASET_SCHEMA, Manifest, hash_file
 from drr_agent.training.dataset.parquet import read_behaviors
+from drr_agent.training.dataset.redaction import DIGEST_MARK
 from drr_agent.training.dataset.rejects import check_rejects
 from drr_agent.training.labels import resolve_labels
 
@@ -40,7 +41,7 @@ class Dataset:
 
     @property
     def digest(self) -> str:
-        """Twelve hex digits over every row's id, label and split."""
+        """Twelve hex digits over every row's id, texts, label and split."""
         return self.manifest.digest
 
     def iter_rows(self, *splits: Split) -> Iterator[Behavior]:
@@ -130,8 +131,10 @@ class Dataset:
                 )
             counted = resolve_labels(row["labels"])
             found = {
-                "question_key": question_key(row["question"]),
+                "question_key": _key_of(row["question"]),
                 "label": None if counted is None else counted["value"],
+                "label_source": None if counted is None else counted["source"],
+                "labelled_at": None if counted is None else counted["at"],
                 "copies": copies[said(row)],
             }
             wrong = [name for name, value in found.items() if row.get(name) != value]
@@ -195,3 +198,8 @@ def require_both_classes(rows: Sequence[Behavior], *, what: str = "the dataset")
 def said(row: Behavior) -> tuple[str, str, str | None]:
     """What two attempts at one question have in common when one is a copy of the other."""
     return row["reasoner"], row["rationale"], row["answer"]
+
+
+def _key_of(question: str) -> str:
+    """The key of a question as it was written: a hash in its place is the key."""
+    return question.removeprefix(DIGEST_MARK) if question.startswith(DIGEST_MARK) else question_key(question)

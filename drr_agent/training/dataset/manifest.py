@@ -97,7 +97,7 @@ class Manifest(BaseModel):
 
     schema_version: Literal[2] = DATASET_SCHEMA
     digest: str
-    """Twelve hex digits over every row's id, label and split."""
+    """Twelve hex digits over every row's id, texts, label and split."""
     fractions: dict[Split, float]
     capture: Capture
     redaction: str

@@ -12,6 +12,8 @@ from drr_agent.grading import normalize_text
 from drr_agent.redaction import MARK, redact
 
 Capture = Literal["full", "digest"]
+DIGEST_MARK = "sha256:"
+"""Stands before a hash in the place of a text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +65,7 @@ class Redaction:
         text = self.clean(text)
         if self.capture == "full" or not text:
             return text
-        return "sha256:" + hashlib.sha256(normalize_text(text).encode("utf-8", "replace")).hexdigest()[:16]
+        return DIGEST_MARK + hashlib.sha256(normalize_text(text).encode("utf-8", "replace")).hexdigest()[:16]
 
     def optional(self, text: str | None) -> str | None:
         """What is written for a text that may be missing."""

@@ -17,6 +17,12 @@ create unique index by_id on behaviors (id);
 create table drops (source text, place text, reason text, detail text);
 """
 
+_COPIES = """
+drop table if exists copies;
+create table copies (text_key blob primary key, count int) without rowid;
+insert into copies select text_key, count(*) from behaviors group by text_key;
+"""
+
 
 class Drop(NamedTuple):
     """A logged attempt that is not harvested, by its place."""
@@ -80,7 +86,7 @@ class Staging:
 
     def arrivals(self) -> Iterator[Behavior]:
         """Every row, in the order in which they first came."""
-        return self._read("rowid")
+        return self._read("behaviors.rowid")
 
     def ordered(self) -> Iterator[Behavior]:
         """Every row, by question, run and turn."""
@@ -92,9 +98,8 @@ class Staging:
         self._scratch.close()
 
     def _read(self, order: str) -> Iterator[Behavior]:
-        self._scratch.execute("create index if not exists by_text on behaviors (text_key)")
-        copies = "(select count(*) from behaviors other where other.text_key = behaviors.text_key)"
-        query = f"select record, {copies} from behaviors order by {order}"
+        self._scratch.executescript(_COPIES)
+        query = f"select record, count from behaviors join copies using (text_key) order by {order}"
         for record, count in self._scratch.execute(query):
             row: Behavior = json.loads(record)
             row["copies"] = count

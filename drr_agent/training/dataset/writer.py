@@ -4,11 +4,14 @@ import os
 import re
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 from drr_agent.errors import ConfigError, DataError
 from drr_agent.lines import hold
@@ -23,6 +26,13 @@ from drr_agent.training.dataset.rejects import write_rejects
 from drr_agent.training.dataset.staging import Drop, Staging
 from drr_agent.training.labels import LabelRecord
 
+_OURS = re.compile(rf"(?:{'|'.join(SPLITS)})-[0-9a-f]{{12}}\.parquet|\.writing-.*")
+"""Names that nobody else gives."""
+
+
+class NothingHarvestedError(DataError):
+    """Not one attempt came in, so there is nothing to write."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetWriter:
@@ -35,6 +45,7 @@ class DatasetWriter:
     fractions: dict[Split, float]
     redaction: str
     capture: Capture
+    progress: bool = False
 
     def commit(self, sources: Iterable[SourceRecord] = (), *, rejects: Iterable[Mapping[str, Any]] = ()) -> Dataset:
         """Write what is staged.
@@ -47,13 +58,14 @@ class DatasetWriter:
             DataError: nothing is staged.
         """
         sources = tuple(sources)
-        with _beside(self.path) as temporary:
+        with _near(self.path) as temporary:
             staged = temporary / "dataset"
-            staged.mkdir()
+            staged.mkdir(mode=0o700)  # the logs it is made of are their owner's alone
             census, files = self._write_rows(staged)
             if not census.count:
-                raise DataError(
-                    f"expected behaviors to write to {str(self.path)!r}, got none; see what was dropped, and why"
+                raise NothingHarvestedError(
+                    f"expected behaviors to write to {str(self.path)!r}, got none{self._why_none()}; "
+                    "check the sources, their columns and the filters"
                 )
             write_rejects(
                 staged / REJECTS,
@@ -69,11 +81,23 @@ class DatasetWriter:
         before = 0 if self.held is None else self.held.manifest.count
         return Dataset(path=self.path, manifest=manifest, added=manifest.count - before)
 
+    def _why_none(self) -> str:
+        """What became of all that was read, and of the first of it."""
+        counts, first = Counter[str](), None
+        for drop in self.staging.drops():
+            counts[drop.reason] += 1
+            first = drop if first is None else first
+        if first is None:
+            return ": the sources hold no attempt, or the filters let none through"
+        reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+        return f", but {reasons}, the first in {first.source!r}, {first.place}: {first.detail[:200] or first.reason}"
+
     def _write_rows(self, folder: Path) -> tuple[Census, dict[Split, FileRecord]]:
         census, files = Census(), {}
         with ExitStack() as stack:
             writers = {split: stack.enter_context(BehaviorWriter(folder / split)) for split in SPLITS}
-            for row in self.staging.ordered():
+            rows = tqdm(self.staging.ordered(), "write", unit=" rows", disable=None if self.progress else True)
+            for row in rows:
                 split = assign_split(row["question_key"], self.fractions)
                 census.add(split, row)
                 writers[split].write(row)
@@ -93,23 +117,27 @@ class DatasetWriter:
         )
 
     def _replace(self, staged: Path, names: list[str]) -> None:
-        """Put the files in place, the manifest last; a new folder appears whole."""
+        """Put the files in place, the manifest last; a new folder appears whole, an empty one fills."""
         for name in names:
             with (staged / name).open("rb") as stream:
                 os.fsync(stream.fileno())
-        if self.held is None:
+        if not self.path.is_dir():
             staged.replace(self.path)
             return
         for name in names:
             (staged / name).replace(self.path / name)
-        for record in self.held.manifest.files.values():
-            if record.name not in names:
-                (self.path / record.name).unlink(missing_ok=True)
+        for file in self.path.glob("*.parquet"):
+            if _OURS.fullmatch(file.name) and file.name not in names:
+                file.unlink(missing_ok=True)
 
 
 @contextmanager
 def edit_dataset(
-    out: Path, *, fractions: Mapping[Split, float] | None = None, redaction: Redaction | None = None
+    out: Path,
+    *,
+    fractions: Mapping[Split, float] | None = None,
+    redaction: Redaction | None = None,
+    progress: bool = False,
 ) -> Iterator[DatasetWriter]:
     """Hold a folder, and stage the rows that are there.
 
@@ -118,19 +146,28 @@ def edit_dataset(
         fractions: the share of questions in each split, which must sum to 1; by default those of the dataset at `out`,
             else `DEFAULT_FRACTIONS`.
         redaction: what was done to the texts of the rows to come; by default what was done to those that are there.
+        progress: show a bar while it is written, where there is a terminal.
 
     Raises:
         ConfigError: fractions that cannot be; or other ones, or another redaction, than those of the dataset at `out`.
         DataError: a folder that is something else or that another harvest writes, or a damaged dataset.
     """
-    out = Path(out)
-    with hold(out.resolve(), by="another harvest"):  # a merge with rows that change meanwhile would lose some
+    out = Path(out).resolve()  # what a link leads to may be on another disk than the link
+    with hold(out, by="another harvest"):  # a merge with rows that change meanwhile would lose some
         held = _existing(out)
         shares = _fractions(fractions, held)
         name, capture = _redaction(redaction, held)
         staging = Staging() if held is None else Staging(held.iter_rows())
         try:
-            yield DatasetWriter(path=out, held=held, staging=staging, fractions=shares, redaction=name, capture=capture)
+            yield DatasetWriter(
+                path=out,
+                held=held,
+                staging=staging,
+                fractions=shares,
+                redaction=name,
+                capture=capture,
+                progress=progress,
+            )
         finally:
             staging.close()
 
@@ -192,7 +229,10 @@ def _existing(out: Path) -> Dataset | None:
     """The dataset at `out`, if there is one; anything else there is not ours to write over."""
     if (out / MANIFEST).is_file():
         return load_dataset(out)
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+    names = [file.name for file in out.iterdir()] if out.is_dir() else []
+    unfinished = any(map(_OURS.fullmatch, names))  # a first harvest that was killed while its files were put in place
+    foreign = [name for name in names if not _OURS.fullmatch(name) and not (unfinished and name in (REJECTS, CARD))]
+    if out.is_file() or foreign:
         raise DataError(f"expected a dataset or an empty place at {str(out)!r}, found other files; name another folder")
     return None
 
@@ -225,16 +265,19 @@ def _fractions(fractions: Mapping[Split, float] | None, held: Dataset | None) ->
 
 
 @contextmanager
-def _beside(out: Path) -> Iterator[Path]:
-    """A temporary folder on the same disk; the caller holds `out`."""
+def _near(out: Path) -> Iterator[Path]:
+    """A temporary folder on the same disk: in `out` where that is there, else beside it; the caller holds `out`."""
     _clear(out)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
+    place, prefix = (out, ".writing-") if out.is_dir() else (out.parent, f".{out.name}-")
+    with tempfile.TemporaryDirectory(dir=place, prefix=prefix) as temporary:
         yield Path(temporary)
 
 
 def _clear(out: Path) -> None:
-    """Remove what killed commits left beside the folder."""
-    name = re.compile(rf"\.{re.escape(out.name)}-[a-z0-9_]{{8}}")
-    for folder in out.parent.iterdir():
-        if name.fullmatch(folder.name) and {file.name for file in folder.iterdir()} <= {"dataset"}:
+    """Remove what killed commits left in the folder and beside it."""
+    beside = re.compile(rf"\.{re.escape(out.name)}-[a-z0-9_]{{8}}")
+    left = [folder for folder in out.parent.iterdir() if beside.fullmatch(folder.name)]
+    left += out.glob(".writing-*") if out.is_dir() else []
+    for folder in left:
+        if {file.name for file in folder.iterdir()} <= {"dataset"}:
             shutil.rmtree(folder, ignore_errors=True)

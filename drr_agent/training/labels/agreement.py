@@ -12,6 +12,7 @@ from operator import itemgetter
 
 from drr_agent.errors import ConfigError
 from drr_agent.grading import AUTO, Grader
+from drr_agent.redaction import MARK
 from drr_agent.state import Label
 from drr_agent.training.behaviors import Behavior
 from drr_agent.training.labels import WEAK_KINDS, LabelRecord, label_kind
@@ -73,7 +74,7 @@ def _each_question(rows: Iterable[Behavior], ballot: "_Ballot") -> Iterator[tupl
     for _, question in groupby(rows, key=itemgetter("question_key")):
         voices: dict[tuple[str, str], list[Behavior]] = {}
         for row in question:
-            if row["answer"] is not None:
+            if row["answer"] is not None and MARK not in row["answer"]:  # what was hidden may have differed
                 voices.setdefault((row["reasoner"], row["context"]), []).append(row)
         for attempts in voices.values():
             yield from ballot.labels(attempts)

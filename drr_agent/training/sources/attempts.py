@@ -16,6 +16,7 @@ from drr_agent.training.dataset.redaction import DEFAULT_REDACTION, Redaction
 from drr_agent.training.filters import RowFilter
 from drr_agent.training.labels import Labeler, LabelRecord, merge_labels, resolve_labels
 from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry, Outcome, RunReader
+from drr_agent.training.times import to_utc
 
 _LARGEST = 2**63
 """Whole numbers are stored in 64 bits, sign included."""
@@ -107,7 +108,7 @@ class RunSource:
         return {
             "id": row_id,
             "run_id": run["run_id"],
-            "question_key": question_key(question),
+            "question_key": question_key(self.redaction.clean(run["question"])),
             "question": question,
             "context": self.redaction.text(run["context"]),
             "rationale": self.redaction.text(attempt["rationale"]),
@@ -132,7 +133,7 @@ class RunSource:
             "score": attempt["score"],
             "verdict": attempt["verdict"],
             "origin": origin,
-            "propensity": (run.get("explore") or None) if explored else 1.0,
+            "propensity": _propensity(run, explored=explored),
             "dataset": entry.dataset,
             "started_at": run["started_at"] or None,
         }
@@ -142,7 +143,7 @@ class RunSource:
         if attempt["answer"] is None:
             return []
         said = [
-            LabelRecord(value=label["value"], source=label["source"], at=label["at"])
+            LabelRecord(value=label["value"], source=label["source"], at=to_utc(label["at"]))
             for label in run.get("labels", ())
             if (label["turn"] == attempt["turn"] or (label["turn"] is None and place == run["choice"]))
             and self.labeler.heeds(label["source"])
@@ -162,6 +163,13 @@ class _Logged(NamedTuple):
     """Made after an accept."""
 
 
+def _propensity(run: Run, *, explored: bool) -> float | None:
+    """Nobody knows when an agent of others goes on."""
+    if run["origin"] == "traced":
+        return None
+    return (run.get("explore") or None) if explored else 1.0
+
+
 def _check_storable(logged: _Logged) -> None:
     """Refuse what no file can hold, wherever it stands: one bad attempt must not cost a harvest.
 
@@ -172,17 +180,20 @@ def _check_storable(logged: _Logged) -> None:
     texts = [row_id, entry.dataset, *run.values(), *attempt.values(), *attempt["signals"]]
     texts += [text for label in run.get("labels", ()) for text in label.values()]
     valid_text("\n".join(text for text in texts if isinstance(text, str)))
+    if attempt["turn"] < 1:
+        raise CellError(f"turn {attempt['turn']}, where turns begin at 1")
     for number in (attempt["turn"], run["draw"], *attempt["usage"].values()):
         if isinstance(number, int) and not -_LARGEST <= number < _LARGEST:
             raise CellError("a number of more than 64 bits")
 
 
 def attempt_ids(run: Run, redaction: Redaction) -> Sequence[str]:
-    """A stable id for each attempt: run, turn, and a hash of what was said up to it, as far as it may be written.
+    """A stable id for each attempt: run, turn, and a hash of what was asked and said up to it, as it is written.
 
     Branches of a forked run share its id: what they have in common has the same ids, and what they do not has others.
     """
-    said = hashlib.sha256()
+    asked = (redaction.text(run["question"]), redaction.text(run["context"]))
+    said = hashlib.sha256(json.dumps(asked).encode())
     ids = []
     for attempt in run["attempts"]:
         texts = (redaction.text(attempt["rationale"]), redaction.optional(attempt["answer"]))

@@ -1,5 +1,6 @@
 """Which reader a source is for: found out from what it is, or named by the caller."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from drr_agent.training.sources.traces.mlflow import MlflowReader, is_mlflow
 from drr_agent.training.sources.traces.otel import OtelReader, is_otel
 from drr_agent.training.sources.traces.tracer import TracerReader, is_trace_log
 
+_logger = logging.getLogger(__name__)
 _BESIDE_LOGS = (".open", ".lock", "-wal", "-shm", "-journal")
 """Endings of files that stand beside a log and are none."""
 
@@ -69,7 +71,10 @@ def open_sources(
     if not files:
         raise DataError(f"expected logs in the folder {str(path)!r}, found none; name a folder that holds some")
     for file in files:
-        yield _open_file(file, reading, format)
+        try:
+            yield _opened(_open_file(file, reading, format))
+        except DataError as error:  # what else lies in a folder must not cost its logs
+            _logger.warning("left out of the folder %s: %s", path, error)
 
 
 def _store(source: Any, reading: Reading) -> RunReader | None:
@@ -83,6 +88,12 @@ def _store(source: Any, reading: Reading) -> RunReader | None:
     return None
 
 
+def _opened(source: Source) -> Source:
+    """The source, if what it needs is there."""
+    _ = source.mapping
+    return source
+
+
 def _may_be_log(file: Path, folder: Path) -> bool:
     hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
     return file.is_file() and not hidden and not file.name.endswith(_BESIDE_LOGS) and file.stat().st_size > 0
@@ -91,6 +102,8 @@ def _may_be_log(file: Path, folder: Path) -> bool:
 def _open_file(path: Path, reading: Reading, format: str | None) -> Source:  # noqa: A002
     if format is not None:
         return FILE_FORMATS[format].opens(path, reading)
+    if path.is_file() and path.stat().st_size == 0:
+        return FILE_FORMATS["runs"].opens(path, reading)  # a log that was just rotated
     if not path.is_file():
         raise DataError(f"expected a file or a folder at {str(path)!r}, found nothing; check the path")
     found = next(known for known in FILE_FORMATS.values() if _suits(known, path))

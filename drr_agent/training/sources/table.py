@@ -153,12 +153,12 @@ class TableSource:
         if self.parser is not None and "answer" not in self.mapping:
             raw["rationale"], raw["answer"], _ = self.parser.parse(AIMessage(raw["rationale"] or ""))
         texts = {role: self.redaction.optional(text) if role in _PROSE else text for role, text in raw.items()}
-        question = self.redaction.text(question)
+        key, question = question_key(self.redaction.clean(question)), self.redaction.text(question)
         numbers = {role: to_int(cells.get(role)) for role in ("turn", "draw", "input_tokens", "output_tokens")}
         turn = 1 if numbers["turn"] is None else numbers["turn"]
-        key = question_key(question)
         identity = [key, numbers["draw"], *(texts[role] for role in _IDENTITY)]
-        row_id = self._row_id(identity, numbers, texts, copies)
+        said = [*identity, turn, texts["rationale"], texts["answer"]]
+        row_id = self._row_id(said, copies, is_numbered=numbers["draw"] is not None)
         draft = _draft(cells, rationale=_or_empty(raw["rationale"]), answer=raw["answer"])
         started_at = to_text(cells.get("started_at"))
         labels = self._labels(raw["answer"], raw["target"], cells, at=to_utc(started_at))
@@ -197,16 +197,10 @@ class TableSource:
             "started_at": started_at,
         }
 
-    def _row_id(
-        self,
-        identity: list[str | int | None],
-        numbers: Mapping[str, int | None],
-        texts: Mapping[str, str | None],
-        copies: Counter[str],
-    ) -> str:
-        said = texts["answer"] if texts["rationale"] is None else texts["rationale"]
-        row_id = _digest([*identity, numbers["turn"], said])
-        if numbers["draw"] is not None:
+    def _row_id(self, identity: list[str | int | None], copies: Counter[str], *, is_numbered: bool) -> str:
+        """A hash of what tells one draw from another; draws that nobody numbered are counted."""
+        row_id = _digest(identity)
+        if is_numbered:
             return row_id
         copies[row_id] += 1
         return row_id if copies[row_id] == 1 else f"{row_id}-{copies[row_id]}"

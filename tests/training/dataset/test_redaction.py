@@ -117,5 +117,5 @@ def test_a_dataset_holds_no_secret(tmp_path, capture):
     assert not any(KEY in str(value) for one in written for value in one.values())
     assert all(KEY.encode() not in file.read_bytes() for file in dataset.path.iterdir() if file.suffix != ".parquet")
     assert {one["label"] for one in written} == {"correct"}, "it is graded before"
-    assert {one["question_key"] for one in written} == {question_key(one["question"]) for one in written}
+    assert {one["question_key"] for one in written} == {question_key("what does [redacted] do")}, "however captured"
     assert load_dataset(dataset.path).manifest.capture == capture

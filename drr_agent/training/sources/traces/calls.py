@@ -16,9 +16,12 @@ from drr_agent.drafts import failed_draft, read_draft
 from drr_agent.parsing import Parser, clean_text
 from drr_agent.questions import question_key
 from drr_agent.signals import DEFAULT_SIGNALS, SignalInput, compute_signals
-from drr_agent.state import RUN_SCHEMA, Attempt, Draft, Run, RunLabel, add_usage
+from drr_agent.state import RUN_SCHEMA, Attempt, Draft, FeedbackKind, Run, RunLabel, add_usage
 from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry
 from drr_agent.training.spool import Spool
+
+_FEWEST_WORDS = 3
+"""Of a question that means the same when it is asked again."""
 
 
 class Call(TypedDict):
@@ -34,6 +37,7 @@ class Call(TypedDict):
     """As `to_utc` gives it."""
     question: str
     context: str
+    """The conversation before the question was first asked."""
     draft: Draft
     reasoner: str
     target: str | None
@@ -57,13 +61,29 @@ def read_call(
     place = last_human(messages)
     if place is None or not str(messages[place].text).strip():
         return Flaw("no question", "")
-    question, context = clean_text(str(messages[place].text)), clean_text(render(messages[:place]))
+    first = _first_asked(messages, place)
+    question, context = clean_text(str(messages[place].text)), clean_text(render(messages[:first]))
+    feedback: FeedbackKind = "first" if first == place else "history"
     if reply is not None and error is None:
-        parsed = parser.parse(reply)
-        return question, context, read_draft(parsed, reply, feedback="first", seconds=seconds)
+        return question, context, read_draft(parser.parse(reply), reply, feedback=feedback, seconds=seconds)
     if error is None:
         return Flaw("no reply", "")
-    return question, context, failed_draft(error, feedback="first", seconds=seconds)
+    return question, context, failed_draft(error, feedback=feedback, seconds=seconds)
+
+
+def _first_asked(messages: Sequence[BaseMessage], place: int) -> int:
+    """Where a question that is asked again, right after its answer, was first asked.
+
+    A few words, such as "yes" or "go on", are another question each time.
+    """
+    question = str(messages[place].text)
+    if len(question.split()) < _FEWEST_WORDS:
+        return place
+    while (before := last_human(messages[:place])) is not None and place - before > 1:
+        if question_key(str(messages[before].text)) != question_key(question):
+            break
+        place = before
+    return place
 
 
 def group_calls(found: Iterable[Call | LostEntry]) -> Iterator[LoggedRun | LostEntry]:
@@ -90,8 +110,8 @@ def group_calls(found: Iterable[Call | LostEntry]) -> Iterator[LoggedRun | LostE
 
 
 def _run_id(call: Call) -> str:
-    """Of thread, Reasoner and question, so that a grown export gives the same; of the call where there is no thread."""
-    asked = f"{call['thread']}\n{call['reasoner']}\n{question_key(call['question'])}"
+    """Of thread, Reasoner, context and question, so that a grown export gives the same; of a call without a thread."""
+    asked = f"{call['thread']}\n{call['reasoner']}\n{question_key(call['question'])}\n{call['context']}"
     identity = call["id"] if call["thread"] is None else asked
     return hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()[:32]
 
@@ -143,7 +163,7 @@ def _as_attempt(call: Call, before: list[Attempt]) -> Attempt:
     given = SignalInput(question=call["question"], draft=draft, attempts=before)
     attempt: dict[str, Any] = {
         **draft,
-        "feedback": "fresh" if before else "first",
+        "feedback": "fresh" if before and draft["feedback"] == "first" else draft["feedback"],
         "turn": len(before) + 1,
         "signals": compute_signals(DEFAULT_SIGNALS, given),
         "logit": None,

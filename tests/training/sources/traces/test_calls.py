@@ -288,7 +288,7 @@ def test_the_rows_know_their_calls(tmp_path):
         ("prompts", None),
         ("origin", "traced"),
     ]
-    assert (rows["b"]["started_at"], rows["b"]["propensity"]) == (AT.format(1), 1.0)
+    assert (rows["b"]["started_at"], rows["b"]["propensity"]) == (AT.format(1), None)
 
 
 def test_calls_are_on_disk_and_not_in_memory():
