@@ -13,10 +13,10 @@ from drr_agent.cli.console import errors, out, print_json, printable
 from drr_agent.cli.inputs import pairs, parse_fractions
 from drr_agent.training.dataset import Dataset
 from drr_agent.training.dataset.manifest import SourceRecord
-from drr_agent.training.dataset.redaction import Redaction
 from drr_agent.training.dataset.writer import NothingHarvestedError
 from drr_agent.training.harvest import REFUSED, count_dropped, harvest_dataset
 from drr_agent.training.labels.environment import load_callable
+from drr_agent.training.redaction import Redaction
 
 _REJECTED = 3
 

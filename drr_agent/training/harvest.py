@@ -19,14 +19,15 @@ from drr_agent.parsing import Parser, StructuredOutput, clean_text, get_parser
 from drr_agent.training.behaviors import Behavior, Split
 from drr_agent.training.dataset import Dataset
 from drr_agent.training.dataset.manifest import SourceRecord, hash_file
-from drr_agent.training.dataset.redaction import DEFAULT_REDACTION, Redaction
-from drr_agent.training.dataset.staging import Drop, Staging
+from drr_agent.training.dataset.staging import Staging
 from drr_agent.training.dataset.writer import edit_dataset
+from drr_agent.training.drops import Drop, Flaw
 from drr_agent.training.filters import parse_filters
 from drr_agent.training.labels import Labeler
 from drr_agent.training.labels.environment import Environment
 from drr_agent.training.labels.targets import Targets, read_targets
-from drr_agent.training.sources import Flaw, Reading, Source, Unit, open_sources
+from drr_agent.training.redaction import DEFAULT_REDACTION, Redaction
+from drr_agent.training.sources import Reading, Source, Unit, open_sources
 
 REFUSED = frozenset({"unreadable", "bad value", "no question", "no reply"})
 """Reasons for dropping what should have been an attempt. A failed call, an empty run or a duplicate is none."""

@@ -20,9 +20,9 @@ from drr_agent.cli import (
 )
 from drr_agent.policy import ConsensusPolicy
 from drr_agent.training.dataset import load_dataset
-from drr_agent.training.dataset.redaction import Redaction
 from drr_agent.training.dataset.writer import write_dataset
 from drr_agent.training.labels.log import LABELS, LabelLine, append_label, read_labels
+from drr_agent.training.redaction import Redaction
 
 SCORES = {"a": 0.95, "b": 0.79, "c": 0.5, "d": None}
 """Attempts by their logged score; near 0.8, where a loop without calibration decides, is `b`, then `a`, `c`, `d`."""

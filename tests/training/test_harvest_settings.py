@@ -9,8 +9,8 @@ from fakes import make_attempt, make_run
 
 from drr_agent.errors import ConfigError, DataError
 from drr_agent.training.behaviors import SPLITS
-from drr_agent.training.dataset.redaction import Redaction
 from drr_agent.training.harvest import harvest, harvest_dataset
+from drr_agent.training.redaction import Redaction
 
 KEY = "sk-proj-abcdefghij0123456789"
 

@@ -14,9 +14,9 @@ from drr_agent.errors import ConfigError, DataError, DMError, MissingExtraError
 from drr_agent.training.behaviors import to_request
 from drr_agent.training.calibrate import ranking
 from drr_agent.training.config import LoraConfig, TrainConfig
-from drr_agent.training.dataset.redaction import Redaction
 from drr_agent.training.dataset.writer import write_dataset
 from drr_agent.training.progress import ProgressLine
+from drr_agent.training.redaction import Redaction
 from drr_agent.training.train import teaching_rows, train_dm, train_on
 
 TRAIN, VALIDATION, TEST = make_behaviors(90, seed=1), make_behaviors(30, seed=2), make_behaviors(60, seed=3)

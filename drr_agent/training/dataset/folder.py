@@ -20,9 +20,9 @@ from drr_agent.training.behaviors import SPLITS, Behavior, Split, assign_split, 
 from drr_agent.training.dataset.census import Census
 from drr_agent.training.dataset.manifest import DATASET_SCHEMA, Manifest, hash_file
 from drr_agent.training.dataset.parquet import read_behaviors
-from drr_agent.training.dataset.redaction import DIGEST_MARK
 from drr_agent.training.dataset.rejects import check_rejects
 from drr_agent.training.labels import resolve_labels
+from drr_agent.training.redaction import DIGEST_MARK
 
 MANIFEST = "manifest.json"
 REJECTS = "rejects.jsonl"

@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from drr_agent.training.behaviors import Split
-from drr_agent.training.dataset.redaction import Capture
+from drr_agent.training.redaction import Capture
 
 DATASET_SCHEMA: Literal[2] = 2
 

@@ -11,7 +11,7 @@ from drr_agent.errors import DataError
 from drr_agent.training.dataset.manifest import SourceRecord
 
 if TYPE_CHECKING:
-    from drr_agent.training.dataset.staging import Drop
+    from drr_agent.training.drops import Drop
 
 _LONGEST_DETAIL = 500
 """Characters; what is wrong with 10 MB is said in fewer."""

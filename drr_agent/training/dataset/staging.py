@@ -3,12 +3,11 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from drr_agent.parsing import clean_text
 from drr_agent.training.behaviors import Behavior, join_behaviors, renew_behavior, with_labels
+from drr_agent.training.drops import Drop
 from drr_agent.training.labels import LabelRecord, merge_labels
-from drr_agent.training.sources.protocol import DropReason
 from drr_agent.training.spool import open_scratch
 
 _SCHEMA = """
@@ -22,15 +21,6 @@ drop table if exists copies;
 create table copies (text_key blob primary key, count int) without rowid;
 insert into copies select text_key, count(*) from behaviors group by text_key;
 """
-
-
-class Drop(NamedTuple):
-    """A logged attempt that is not harvested, by its place."""
-
-    source: str
-    place: str
-    reason: DropReason
-    detail: str
 
 
 class Staging:

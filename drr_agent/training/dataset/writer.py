@@ -21,10 +21,11 @@ from drr_agent.training.dataset.census import Census
 from drr_agent.training.dataset.folder import CARD, DEFAULT_FRACTIONS, MANIFEST, REJECTS, Dataset, load_dataset
 from drr_agent.training.dataset.manifest import FileRecord, Manifest, SourceRecord, merge_records
 from drr_agent.training.dataset.parquet import BehaviorWriter
-from drr_agent.training.dataset.redaction import Capture, Redaction
 from drr_agent.training.dataset.rejects import write_rejects
-from drr_agent.training.dataset.staging import Drop, Staging
+from drr_agent.training.dataset.staging import Staging
+from drr_agent.training.drops import Drop
 from drr_agent.training.labels import LabelRecord
+from drr_agent.training.redaction import Capture, Redaction
 
 _OURS = re.compile(rf"(?:{'|'.join(SPLITS)})-[0-9a-f]{{12}}\.parquet|\.writing-.*")
 """Names that nobody else gives."""

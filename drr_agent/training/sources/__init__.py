@@ -3,8 +3,6 @@
 from drr_agent.training.sources.attempts import RunSource
 from drr_agent.training.sources.formats import open_sources
 from drr_agent.training.sources.protocol import (
-    DropReason,
-    Flaw,
     LoggedRun,
     LostEntry,
     Outcome,
@@ -17,8 +15,6 @@ from drr_agent.training.sources.table import ATTEMPT_COLUMNS, TableSource
 
 __all__ = [
     "ATTEMPT_COLUMNS",
-    "DropReason",
-    "Flaw",
     "LoggedRun",
     "LostEntry",
     "Outcome",

@@ -12,10 +12,11 @@ from drr_agent.policy import first_accepted
 from drr_agent.questions import question_key
 from drr_agent.state import Attempt, Run
 from drr_agent.training.behaviors import Behavior, BehaviorOrigin
-from drr_agent.training.dataset.redaction import DEFAULT_REDACTION, Redaction
+from drr_agent.training.drops import Flaw
 from drr_agent.training.filters import RowFilter
 from drr_agent.training.labels import Labeler, LabelRecord, merge_labels, resolve_labels
-from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry, Outcome, RunReader
+from drr_agent.training.redaction import DEFAULT_REDACTION, Redaction
+from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Outcome, RunReader
 from drr_agent.training.times import to_utc
 
 _LARGEST = 2**63

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import NamedTuple, Protocol
 
+from drr_agent.training.drops import Flaw
 from drr_agent.training.sources.branches import Found, Shelf, digest
-from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry
+from drr_agent.training.sources.protocol import LoggedRun, LostEntry
 from drr_agent.training.sources.stored import Cell, UndecodableError, as_run, decode, encode, unfinished
 
 

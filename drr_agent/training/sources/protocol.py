@@ -8,23 +8,14 @@ from drr_agent.parsing import Parser
 from drr_agent.runs import Reject
 from drr_agent.state import Run
 from drr_agent.training.behaviors import Behavior
-from drr_agent.training.dataset.redaction import DEFAULT_REDACTION, Redaction
+from drr_agent.training.drops import Flaw
 from drr_agent.training.filters import RowFilter
 from drr_agent.training.labels import Labeler
-
-DropReason = Literal["unreadable", "empty run", "failed call", "no question", "no reply", "bad value", "duplicate"]
-
+from drr_agent.training.redaction import DEFAULT_REDACTION, Redaction
 
 Unit = Literal["auto", "root", "call"]
 """What of a plain trace is an attempt: the root's question and final answer, each chat-model call, or the root where it
 has both and the calls elsewhere."""
-
-
-class Flaw(NamedTuple):
-    """Why an attempt is not harvested."""
-
-    reason: DropReason
-    detail: str
 
 
 class Outcome(NamedTuple):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from drr_agent.lines import GzipDamageError, estimate_lines, numbered_lines
 from drr_agent.runs import Reject, read_runs
-from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry, unreadable
+from drr_agent.training.drops import Flaw
+from drr_agent.training.sources.protocol import LoggedRun, LostEntry, unreadable
 
 _LOOKED_AT = 50
 """Runs that tell how many attempts a run makes."""

@@ -12,8 +12,9 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from drr_agent.errors import ConfigError, DataError
 from drr_agent.state import Run
+from drr_agent.training.drops import Flaw
 from drr_agent.training.sources.branches import Found, Shelf, chain, digest
-from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry
+from drr_agent.training.sources.protocol import LoggedRun, LostEntry
 from drr_agent.training.sources.stored import CHANNELS, UndecodableError, as_run, decode, encode, unfinished
 
 

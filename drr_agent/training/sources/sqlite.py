@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from drr_agent.errors import DataError
+from drr_agent.training.drops import Flaw
 from drr_agent.training.sources.checkpoints import Checkpoint, DamageError, read_threads
-from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry
+from drr_agent.training.sources.protocol import LoggedRun, LostEntry
 from drr_agent.training.sources.sqlite_rows import SQLITE_ERRORS, Values, checkpoints, text
 
 _MAGIC = b"SQLite format 3\0"

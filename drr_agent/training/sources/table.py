@@ -22,11 +22,12 @@ from drr_agent.signals import DEFAULT_SIGNALS, SignalInput, compute_signals
 from drr_agent.state import NO_USAGE, Draft
 from drr_agent.tables import TableRow, read_table, table_format
 from drr_agent.training.behaviors import Behavior
-from drr_agent.training.dataset.redaction import DEFAULT_REDACTION, Redaction
+from drr_agent.training.drops import Flaw
 from drr_agent.training.filters import RowFilter
 from drr_agent.training.labels import Labeler, LabelRecord, resolve_labels
+from drr_agent.training.redaction import DEFAULT_REDACTION, Redaction
 from drr_agent.training.sources.hf_dataset import DatasetRow, read_hf_dataset
-from drr_agent.training.sources.protocol import Flaw, Outcome, unreadable
+from drr_agent.training.sources.protocol import Outcome, unreadable
 from drr_agent.training.times import to_utc
 
 ATTEMPT_COLUMNS: Synonyms = {

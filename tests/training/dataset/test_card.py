@@ -8,10 +8,10 @@ from training.synthetic import make_behavior
 
 from drr_agent.training.behaviors import SPLITS
 from drr_agent.training.dataset.card import dataset_card
-from drr_agent.training.dataset.redaction import Redaction
 from drr_agent.training.dataset.writer import write_dataset
 from drr_agent.training.harvest import harvest_dataset
 from drr_agent.training.labels import LABEL_ORDER
+from drr_agent.training.redaction import Redaction
 
 
 def row(number, **changes):

@@ -14,11 +14,11 @@ from drr_agent.lines import hold
 from drr_agent.training.dataset import load_dataset
 from drr_agent.training.dataset.edit import filter_dataset, merge_datasets
 from drr_agent.training.dataset.manifest import hash_file
-from drr_agent.training.dataset.redaction import Redaction
 from drr_agent.training.dataset.rejects import read_rejects
-from drr_agent.training.dataset.staging import Drop
 from drr_agent.training.dataset.writer import add_labels, write_dataset
+from drr_agent.training.drops import Drop
 from drr_agent.training.harvest import harvest_dataset
+from drr_agent.training.redaction import Redaction
 
 AT = "2026-01-01T00:00:00.000+00:00"
 

@@ -17,8 +17,8 @@ from drr_agent.errors import ConfigError, DataError
 from drr_agent.lines import hold
 from drr_agent.training.behaviors import SPLITS, assign_split
 from drr_agent.training.dataset import DEFAULT_FRACTIONS, load_dataset, require_both_classes
-from drr_agent.training.dataset.staging import Drop
 from drr_agent.training.dataset.writer import write_dataset
+from drr_agent.training.drops import Drop
 from drr_agent.training.harvest import harvest_dataset
 
 

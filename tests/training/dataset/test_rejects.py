@@ -8,8 +8,8 @@ from training.synthetic import make_behavior
 from drr_agent.errors import DataError
 from drr_agent.training.dataset import load_dataset
 from drr_agent.training.dataset.rejects import read_rejects
-from drr_agent.training.dataset.staging import Drop
 from drr_agent.training.dataset.writer import write_dataset
+from drr_agent.training.drops import Drop
 from drr_agent.training.harvest import harvest_dataset
 
 ROW = {"question": "2 + 2?", "rationale": "two and two", "answer": "4", "gold": "4", "model": "m"}

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from training.synthetic import make_behavior
 
 from drr_agent.training.behaviors import join_behaviors, with_labels
-from drr_agent.training.dataset.staging import Drop, Staging
+from drr_agent.training.dataset.staging import Staging
 from drr_agent.training.dataset.writer import write_dataset
+from drr_agent.training.drops import Drop
 
 AT = "2026-01-01T00:00:00.000+00:00"
 LATER = "2026-01-02T00:00:00.000+00:00"

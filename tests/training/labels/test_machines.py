@@ -5,10 +5,10 @@ from fakes import ScriptedChatModel
 from training.synthetic import make_behavior
 
 from drr_agent.errors import DataError
-from drr_agent.training.dataset.redaction import Redaction
 from drr_agent.training.dataset.writer import write_dataset
 from drr_agent.training.labels.judge import Judge
 from drr_agent.training.labels.machines import label_by_agreement, label_by_judge
+from drr_agent.training.redaction import Redaction
 
 AT = "2026-01-01T00:00:00.000+00:00"
 

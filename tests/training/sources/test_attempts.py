@@ -9,13 +9,14 @@ from drr_agent.errors import DataError
 from drr_agent.grading import AUTO
 from drr_agent.questions import question_key
 from drr_agent.state import Attempt, Run
-from drr_agent.training.dataset.redaction import DEFAULT_REDACTION, Redaction
 from drr_agent.training.dataset.writer import write_dataset
+from drr_agent.training.drops import Flaw
 from drr_agent.training.filters import parse_filters
 from drr_agent.training.labels import Labeler
 from drr_agent.training.labels.targets import KnownAnswer, Targets
+from drr_agent.training.redaction import DEFAULT_REDACTION, Redaction
 from drr_agent.training.sources.attempts import RunSource, attempt_ids
-from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry, Outcome
+from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Outcome
 
 AT = "2026-01-01T00:00:00.000+00:00"
 KEY = "sk-proj-aB3dE5fG7hJ9kL1m"

@@ -22,7 +22,8 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 
 from drr_agent import create_drr_graph
 from drr_agent.errors import DataError
-from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry
+from drr_agent.training.drops import Flaw
+from drr_agent.training.sources.protocol import LoggedRun, LostEntry
 from drr_agent.training.sources.sqlite import SqliteReader, is_sqlite
 
 PLAIN = ormsgpack.packb(make_run("plain"))

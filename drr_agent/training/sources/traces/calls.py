@@ -17,7 +17,8 @@ from drr_agent.parsing import Parser, clean_text
 from drr_agent.questions import question_key
 from drr_agent.signals import DEFAULT_SIGNALS, SignalInput, compute_signals
 from drr_agent.state import RUN_SCHEMA, Attempt, Draft, FeedbackKind, Run, RunLabel, add_usage
-from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry
+from drr_agent.training.drops import Flaw
+from drr_agent.training.sources.protocol import LoggedRun, LostEntry
 from drr_agent.training.spool import Spool
 
 _FEWEST_WORDS = 3

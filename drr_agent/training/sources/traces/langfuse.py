@@ -17,7 +17,8 @@ from typing import Any
 
 from drr_agent.errors import DataError
 from drr_agent.parsing import Parser, get_parser
-from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry, Unit
+from drr_agent.training.drops import Flaw
+from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Unit
 from drr_agent.training.sources.traces.calls import Call
 from drr_agent.training.sources.traces.langfuse_rows import Row, RowKind, read_spans, row_kind, snake_cased, trace_of
 from drr_agent.training.sources.traces.records import (

@@ -9,7 +9,8 @@ from typing import Any
 from drr_agent.parsing import Parser, WholeMessage
 from drr_agent.runs import Reject
 from drr_agent.tables import read_table
-from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry, Unit, unreadable
+from drr_agent.training.drops import Flaw
+from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Unit, unreadable
 from drr_agent.training.sources.traces.run_trees import read_trees
 from drr_agent.training.sources.traces.trace_feedback import read_feedback
 from drr_agent.training.sources.traces.trace_shelf import TraceShelf

@@ -12,7 +12,8 @@ from uuid import UUID
 from drr_agent.errors import ConfigError, DataError, MissingExtraError, http_status
 from drr_agent.parsing import Parser, WholeMessage
 from drr_agent.redaction import redact
-from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry, Unit
+from drr_agent.training.drops import Flaw
+from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Unit
 from drr_agent.training.sources.traces.langsmith import shelve
 from drr_agent.training.sources.traces.run_trees import read_trees
 from drr_agent.training.sources.traces.trace_shelf import TraceShelf

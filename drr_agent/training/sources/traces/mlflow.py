@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from drr_agent.parsing import Parser, get_parser
-from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry, Unit
+from drr_agent.training.drops import Flaw
+from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Unit
 from drr_agent.training.sources.traces.calls import Call
 from drr_agent.training.sources.traces.chat_messages import first_text
 from drr_agent.training.sources.traces.mlflow_spans import read_spans

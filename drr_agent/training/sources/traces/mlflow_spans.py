@@ -6,7 +6,8 @@ from typing import Any
 
 from drr_agent.parsing import clean_text
 from drr_agent.state import RunLabel
-from drr_agent.training.sources.protocol import Flaw, LostEntry
+from drr_agent.training.drops import Flaw
+from drr_agent.training.sources.protocol import LostEntry
 from drr_agent.training.sources.traces.chat_messages import first_text, read_tokens
 from drr_agent.training.sources.traces.records import read_object
 from drr_agent.training.sources.traces.span_tree import Span, SpanKind, read_span_id, seconds_between

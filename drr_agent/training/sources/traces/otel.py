@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from drr_agent.parsing import Parser, clean_text, get_parser
-from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry, Unit
+from drr_agent.training.drops import Flaw
+from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Unit
 from drr_agent.training.sources.traces import genai
 from drr_agent.training.sources.traces.calls import Call
 from drr_agent.training.sources.traces.records import Record, as_record, first_records, read_records

@@ -18,7 +18,8 @@ from drr_agent.lines import GzipDamageError, numbered_lines, open_bytes
 from drr_agent.parsing import clean_text
 from drr_agent.runs import Reject
 from drr_agent.tables import read_table, table_format
-from drr_agent.training.sources.protocol import Flaw, LostEntry, unreadable
+from drr_agent.training.drops import Flaw
+from drr_agent.training.sources.protocol import LostEntry, unreadable
 from drr_agent.training.sources.traces.chat_messages import decoded
 
 _BOM = b"\xef\xbb\xbf"

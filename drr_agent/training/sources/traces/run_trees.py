@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from drr_agent.parsing import Parser
 from drr_agent.runs import check_run
 from drr_agent.state import Run
-from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry, Unit
+from drr_agent.training.drops import Flaw
+from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Unit
 from drr_agent.training.sources.stored import UndecodableError, unfinished
 from drr_agent.training.sources.traces.spans import group_entries
 from drr_agent.training.sources.traces.trace_calls import read_calls

@@ -20,7 +20,8 @@ from langchain_core.messages import AIMessage
 from drr_agent.parsing import Parser, clean_text, read_usage
 from drr_agent.runs import check_run
 from drr_agent.state import Run, RunLabel, Usage, add_usage
-from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry, Unit
+from drr_agent.training.drops import Flaw
+from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Unit
 from drr_agent.training.sources.traces.calls import Call, group_calls, read_call
 from drr_agent.training.sources.traces.chat_messages import complete_reply, decoded
 from drr_agent.training.sources.traces.exchanges import Exchange, asks_tools_alone, read_exchange

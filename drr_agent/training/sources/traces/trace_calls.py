@@ -9,7 +9,8 @@ from langchain_core.messages import AIMessage
 from drr_agent.conversation import last_human
 from drr_agent.parsing import Parser, read_usage
 from drr_agent.state import Usage, add_usage
-from drr_agent.training.sources.protocol import Flaw, LostEntry, Unit
+from drr_agent.training.drops import Flaw
+from drr_agent.training.sources.protocol import LostEntry, Unit
 from drr_agent.training.sources.traces.calls import Call, read_call
 from drr_agent.training.sources.traces.chat_messages import read_sequence
 from drr_agent.training.sources.traces.exchanges import Exchange, asks_tools_alone, read_exchange

@@ -6,7 +6,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from drr_agent.training.sources.protocol import Flaw, LostEntry
+from drr_agent.training.drops import Flaw
+from drr_agent.training.sources.protocol import LostEntry
 from drr_agent.training.sources.traces.trace_feedback import Feedback
 from drr_agent.training.sources.traces.trace_tree import TraceRun, Tree, merge_runs
 from drr_agent.training.spool import open_scratch

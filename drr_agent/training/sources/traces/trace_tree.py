@@ -9,7 +9,8 @@ from typing_extensions import TypedDict  # as in `state.py`
 
 from drr_agent.columns import CellError, is_missing
 from drr_agent.parsing import clean_text
-from drr_agent.training.sources.protocol import Flaw, LostEntry
+from drr_agent.training.drops import Flaw
+from drr_agent.training.sources.protocol import LostEntry
 from drr_agent.training.sources.traces.span_tree import seconds_between
 from drr_agent.training.sources.traces.trace_feedback import Feedback, read_feedback, read_feedback_stats
 from drr_agent.training.times import to_utc

@@ -10,7 +10,8 @@ from drr_agent.parsing import Parser, WholeMessage
 from drr_agent.runs import Reject
 from drr_agent.tables import TableRow, read_table, table_format
 from drr_agent.tracing import TRACE_SCHEMA
-from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry, Unit, unreadable
+from drr_agent.training.drops import Flaw
+from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Unit, unreadable
 from drr_agent.training.sources.traces.run_trees import read_trees
 from drr_agent.training.sources.traces.trace_tree import Tree, merge_runs, read_runs
 

@@ -11,9 +11,10 @@ from drr_agent.grading import AUTO
 from drr_agent.parsing import get_parser
 from drr_agent.runs import check_run
 from drr_agent.training.dataset.writer import write_dataset
+from drr_agent.training.drops import Flaw
 from drr_agent.training.labels import Labeler
 from drr_agent.training.sources.attempts import RunSource
-from drr_agent.training.sources.protocol import Flaw, LoggedRun, LostEntry
+from drr_agent.training.sources.protocol import LoggedRun, LostEntry
 from drr_agent.training.sources.traces.calls import group_calls, read_call
 
 AT = "2026-01-01T00:00:0{}.000+00:00"

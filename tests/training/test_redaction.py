@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from drr_agent.errors import ConfigError
 from drr_agent.questions import question_key
 from drr_agent.training.dataset import load_dataset
-from drr_agent.training.dataset.redaction import DEFAULT_REDACTION, Redaction
 from drr_agent.training.harvest import harvest_dataset
+from drr_agent.training.redaction import DEFAULT_REDACTION, Redaction
 
 KEY = "sk-proj-aB3dE5fG7hJ9kL1m"
 
