@@ -11,12 +11,14 @@ from drr_agent.cli import options
 from drr_agent.cli.app import app
 from drr_agent.cli.console import errors, out, print_json, printable
 from drr_agent.cli.inputs import pairs, parse_fractions
+from drr_agent.training.behaviors import Split
 from drr_agent.training.dataset import Dataset
 from drr_agent.training.dataset.manifest import SourceRecord
 from drr_agent.training.dataset.writer import NothingHarvestedError
 from drr_agent.training.harvest import REFUSED, count_dropped, harvest_dataset
 from drr_agent.training.labels.environment import load_callable
 from drr_agent.training.redaction import Redaction
+from drr_agent.training.settings import HarvestSettings
 
 _REJECTED = 3
 
@@ -74,22 +76,23 @@ def harvest(
         drr harvest checkpoints.sqlite traces.jsonl --out data
         drr harvest old.csv.gz --out data --map target=gold --where model=gemma-2-2b-it
     """
-    shares = None if fractions is None else parse_fractions(fractions)
     dataset, records = _harvest(
         sources,
         folder,
-        fractions=shares,
-        grader=grader,
-        mapping=pairs(mapping),
-        where=where or (),
-        targets=targets,
-        environment=None if environment is None else load_callable(environment),
-        ignore_labels=ignore_labels or (),
-        format=format,
-        parser=parser,
-        unit=unit,
-        redaction=Redaction(patterns=tuple(redact or ()), capture=capture),
-        progress=not quiet,
+        None if fractions is None else parse_fractions(fractions),
+        {
+            "grader": grader,
+            "mapping": pairs(mapping),
+            "where": where or (),
+            "targets": targets,
+            "environment": None if environment is None else load_callable(environment),
+            "ignore_labels": ignore_labels or (),
+            "format": format,
+            "parser": parser,
+            "unit": unit,
+            "redaction": Redaction(patterns=tuple(redact or ()), capture=capture),
+            "progress": not quiet,
+        },
     )
     dropped = count_dropped(records)
     if json:
@@ -99,9 +102,11 @@ def harvest(
     raise typer.Exit(_status(records, dropped))
 
 
-def _harvest(sources: list[str], folder: Path, **settings: Any) -> tuple[Dataset, list[SourceRecord]]:
+def _harvest(
+    sources: list[str], folder: Path, fractions: dict[Split, float] | None, settings: HarvestSettings
+) -> tuple[Dataset, list[SourceRecord]]:
     try:
-        return harvest_dataset(sources, folder, **settings)
+        return harvest_dataset(sources, folder, fractions=fractions, **settings)
     except NothingHarvestedError as error:
         errors.print(str(error), highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None

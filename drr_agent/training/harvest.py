@@ -6,28 +6,24 @@ behaviors = harvest(["runs.jsonl"], where=["reasoner=gemma-2-2b-it"]).behaviors
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 from tqdm import tqdm
+from typing_extensions import Unpack
 
-from drr_agent.errors import ConfigError, DataError
-from drr_agent.grading import Grader, get_grader
-from drr_agent.parsing import Parser, StructuredOutput, clean_text, get_parser
+from drr_agent.errors import DataError
+from drr_agent.parsing import clean_text
 from drr_agent.training.behaviors import Behavior, Split
 from drr_agent.training.dataset import Dataset
 from drr_agent.training.dataset.manifest import SourceRecord, hash_file
 from drr_agent.training.dataset.staging import Staging
 from drr_agent.training.dataset.writer import edit_dataset
 from drr_agent.training.drops import Drop, Flaw
-from drr_agent.training.filters import parse_filters
-from drr_agent.training.labels import Labeler
-from drr_agent.training.labels.environment import Environment
-from drr_agent.training.labels.targets import Targets, read_targets
-from drr_agent.training.redaction import DEFAULT_REDACTION, Redaction
-from drr_agent.training.sources import Reading, Source, Unit, open_sources
+from drr_agent.training.settings import HarvestSettings, read_settings
+from drr_agent.training.sources import Reading, Source, open_sources
 
 REFUSED = frozenset({"unreadable", "bad value", "no question", "no reply"})
 """Reasons for dropping what should have been an attempt. A failed call, an empty run or a duplicate is none."""
@@ -38,11 +34,24 @@ _OTHER_TEXTS = ("id", "run_id", "reasoner", "prompts", "dm", "dataset", "feedbac
 
 @dataclass(frozen=True, kw_only=True)
 class Harvest:
-    """How logs are read. Made by `harvest` and `harvest_dataset` from their arguments."""
+    """How logs are read. Made by `harvest` and `harvest_dataset` from their settings."""
 
     reading: Reading
     format: str | None
     progress: bool
+
+    @classmethod
+    def planned(cls, settings: HarvestSettings) -> "Harvest":
+        """Check the settings of a harvest.
+
+        Raises:
+            ConfigError, DataError: as `read_settings`.
+        """
+        return cls(
+            reading=read_settings(settings),
+            format=settings.get("format"),
+            progress=settings.get("progress", True),
+        )
 
     def open(self, sources: Iterable[Any]) -> list[Source]:
         """The readers of all sources; nothing is harvested yet.
@@ -119,17 +128,17 @@ class HarvestResult:
         return count_dropped(self.sources)
 
 
-def harvest(sources: Iterable[Any], **settings: Any) -> HarvestResult:
+def harvest(sources: Iterable[Any], **settings: Unpack[HarvestSettings]) -> HarvestResult:
     """Read logs into behaviors in memory, each logged attempt once; `harvest_dataset` needs no memory.
 
     Args:
         sources: as for `harvest_dataset`.
-        settings: as for `harvest_dataset`, but `fractions`.
+        settings: see `HarvestSettings`.
 
     Raises:
         ConfigError, DataError: as `harvest_dataset`.
     """
-    plan, staging = plan_harvest(**settings), Staging()
+    plan, staging = Harvest.planned(settings), Staging()
     try:
         records = plan.collect(plan.open(sources), staging)
         return HarvestResult(behaviors=list(staging.arrivals()), drops=list(staging.drops()), sources=records)
@@ -138,7 +147,11 @@ def harvest(sources: Iterable[Any], **settings: Any) -> HarvestResult:
 
 
 def harvest_dataset(
-    sources: Iterable[Any], out: Path, *, fractions: Mapping[Split, float] | None = None, **settings: Any
+    sources: Iterable[Any],
+    out: Path,
+    *,
+    fractions: Mapping[Split, float] | None = None,
+    **settings: Unpack[HarvestSettings],
 ) -> tuple[Dataset, list[SourceRecord]]:
     """Read logs into a dataset, or into one that is there; the same or a grown log again adds only what is new.
 
@@ -150,7 +163,7 @@ def harvest_dataset(
             file is, its content tells.
         out: a new or empty folder, or a dataset.
         fractions: as for `edit_dataset`.
-        settings: as for `plan_harvest`.
+        settings: see `HarvestSettings`.
 
     Returns:
         The dataset, and what each source gave to it.
@@ -160,71 +173,12 @@ def harvest_dataset(
         DataError: a source that is missing or of no known format, or that lacks a column that is needed or named; or an
             `out` that cannot be written to.
     """
-    plan = plan_harvest(**settings)
+    plan = Harvest.planned(settings)
     opened = plan.open(sources)
     redaction = plan.reading.redaction
     with edit_dataset(out, fractions=fractions, redaction=redaction, progress=plan.progress) as writer:
         records = plan.collect(opened, writer.staging)
         return writer.commit(records), records
-
-
-def plan_harvest(
-    *,
-    grader: str | Grader | Callable[[str, str], bool] = "auto",
-    mapping: Mapping[str, str] | None = None,
-    where: Iterable[str] = (),
-    ignore_labels: Iterable[str] = (),
-    targets: Path | Targets | None = None,
-    environment: Environment | None = None,
-    parser: str | Parser | None = None,
-    unit: Unit = "auto",
-    redaction: Redaction | None = None,
-    format: str | None = None,  # noqa: A002 - what users call it
-    progress: bool = True,
-) -> Harvest:
-    """Check the settings of a harvest.
-
-    Args:
-        grader: answer equality, for attempts whose question has a target.
-        mapping: role to column for tables (`{"target": "gold"}`); `""` leaves a role out. Roles that are not named are
-            found by the usual column names, see `drr_agent.training.sources.ATTEMPT_COLUMNS`.
-        where: filters such as `model=gemma-2-2b-it` or `tokens<512` on any column of a source; all must hold.
-        ignore_labels: sources of labels that count for nothing, such as `feedback:toxicity` or `judge:*`: a store may
-            hold scores that say nothing of right and wrong.
-        targets: known answers for questions whose log does not hold theirs, joined by id or text; a file is read by
-            `read_targets`.
-        environment: a function that says of a run whether it came out right; see
-            `drr_agent.training.labels.environment`.
-        parser: how the answer is read out of a reply, for traces (by default the whole reply is the answer) and for
-            tables without a column of answers.
-        unit: what a plain trace gives: the question and final answer of the `root`, each chat-model `call`, or, by
-            default, the root where it has both.
-        redaction: what is replaced in every text; by default what looks like a secret.
-        format: the format of all sources, where their content does not tell it.
-        progress: show a bar where there is a terminal.
-
-    Raises:
-        ConfigError: a filter, a role, a parser or a grader that does not exist.
-        DataError: targets that cannot be read.
-    """
-    if isinstance(reader := None if parser is None else get_parser(parser), StructuredOutput):
-        raise ConfigError(
-            "`parser` must read a reply by itself, got 'structured', which needs its Reasoner; name another"
-        )
-    reading = Reading(
-        labeler=Labeler(
-            grader=get_grader(grader),
-            ignored=tuple(ignore_labels),
-            targets=read_targets(targets) if isinstance(targets, str | Path) else targets,
-            environment=environment,
-        ),
-        filters=parse_filters(where),
-        redaction=DEFAULT_REDACTION if redaction is None else redaction,
-        mapping=mapping,
-        parser=reader,
-        unit=unit,
-    )
-    return Harvest(reading=reading, format=format, progress=progress)
 
 
 def count_dropped(sources: Iterable[SourceRecord]) -> dict[str, int]:

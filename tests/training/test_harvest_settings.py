@@ -56,6 +56,11 @@ def test_a_format_by_name(write):
         harvest([path], format="xml")
 
 
+def test_a_setting_that_there_is_not(write):
+    with pytest.raises(ConfigError, match=r"settings of a harvest \(grader, .*got \['granular'\]; check the spelling"):
+        harvest([write(make_run("a"))], granular=True)
+
+
 @pytest.mark.parametrize(
     ("targets", "label", "target"),
     [

@@ -33,33 +33,37 @@ class Harvested(NamedTuple):
     @classmethod
     def of(cls, line: Mapping[str, Any]) -> "Harvested":
         """What a line says."""
-        return cls(str(line["harvest"]), str(line.get("sha256")))
+        return cls(str(line["harvest"]), str(line.get("sha256", "")))
 
 
 def write_rejects(
     path: Path,
     *,
     held: Path,
+    counted: Iterable[SourceRecord],
     sources: Iterable[SourceRecord],
     drops: Iterable["Drop"],
     others: Iterable[Mapping[str, Any]] = (),
 ) -> None:
     """Write every drop a line, with the record that counts it; older ones of the same harvests go.
 
-    So do damaged lines of `held`: they tell of drops, and no drop is worth a harvest.
+    So do damaged lines of `held`, since no drop is worth a harvest, and those that a killed harvest left there.
 
     Args:
         path: the file to write.
         held: the file that it replaces, if there is one.
+        counted: the records of the dataset that `held` belongs to.
         sources: the records of this harvest.
         drops: what it left out.
         others: lines of other datasets, as they are.
     """
     records = {record.location: record for record in sources}
+    staying = {Harvested("", ""), *map(Harvested.by, counted)}
     renewed = {record.key for record in records.values()}
     with path.open("w", encoding="utf-8") as stream:
-        for line in (row for row in read_rejects(held) if row["harvest"] not in renewed):
-            stream.write(json.dumps(line) + "\n")
+        for line in read_rejects(held):
+            if Harvested.of(line) in staying and line["harvest"] not in renewed:
+                stream.write(json.dumps(line) + "\n")
         for drop in drops:
             by = Harvested.by(records[drop.source]) if drop.source in records else Harvested("", "")
             line = {**by._asdict(), **drop._asdict(), "detail": drop.detail[:_LONGEST_DETAIL]}

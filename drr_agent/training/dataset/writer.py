@@ -71,6 +71,7 @@ class DatasetWriter:
             write_rejects(
                 staged / REJECTS,
                 held=self.path / REJECTS,
+                counted=() if self.held is None else self.held.manifest.sources,
                 sources=sources,
                 drops=self.staging.drops(),
                 others=rejects,
