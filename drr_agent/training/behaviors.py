@@ -18,6 +18,15 @@ _DERIVED_KINDS = frozenset({"column", "grader"})
 """Label sources that a harvest works out anew each time."""
 
 
+class Judged(TypedDict):
+    """What is known of an attempt's being right: these fields of a `Behavior`."""
+
+    labels: list[LabelRecord]
+    label: Label | None
+    label_source: str | None
+    labelled_at: str | None
+
+
 class Behavior(TypedDict):
     """One row of a dataset. A row without a label or without an answer never trains; it is kept, since it counts."""
 
@@ -97,18 +106,22 @@ def is_weak(row: Behavior) -> bool:
     return label_kind(row["label_source"] or "") in WEAK_KINDS
 
 
-def with_labels(row: Behavior, labels: list[LabelRecord]) -> Behavior:
-    """The row with these judgments, and what counts of them."""
+def judged(labels: list[LabelRecord]) -> Judged:
+    """Everybody's word, and what counts of it."""
     counted = resolve_labels(labels)
     if counted is None:
-        return {**row, "labels": labels, "label": None, "label_source": None, "labelled_at": None}
+        return {"labels": labels, "label": None, "label_source": None, "labelled_at": None}
     return {
-        **row,
         "labels": labels,
         "label": counted["value"],
         "label_source": counted["source"],
         "labelled_at": counted["at"],
     }
+
+
+def with_labels(row: Behavior, labels: list[LabelRecord]) -> Behavior:
+    """The row with these judgments, and what counts of them."""
+    return {**row, **judged(labels)}
 
 
 def join_behaviors(one: Behavior, other: Behavior) -> Behavior:

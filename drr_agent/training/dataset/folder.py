@@ -16,16 +16,17 @@ from pydantic import ValidationError
 
 from drr_agent.errors import DataError
 from drr_agent.questions import question_key
-from drr_agent.training.behaviors import SPLITS, Behavior, Split, assign_split, is_labelled
+from drr_agent.training.behaviors import SPLITS, Behavior, Split, assign_split, is_labelled, judged
 from drr_agent.training.dataset.census import Census
 from drr_agent.training.dataset.manifest import DATASET_SCHEMA, Manifest, hash_file
 from drr_agent.training.dataset.parquet import read_behaviors
 from drr_agent.training.dataset.rejects import check_rejects
-from drr_agent.training.labels import resolve_labels
 from drr_agent.training.redaction import DIGEST_MARK
 
 MANIFEST = "manifest.json"
 REJECTS = "rejects.jsonl"
+PENDING = ".pending"
+"""Holds the files of a write that was killed while it put them in place; the next write does that first."""
 CARD = "README.md"
 DEFAULT_FRACTIONS: Mapping[Split, float] = {"train": 0.6, "validation": 0.15, "calibration": 0.15, "test": 0.1}
 
@@ -107,8 +108,9 @@ class Dataset:
                 raise DataError(
                     f"expected `{name}` of {str(self.path)!r} to be {claimed!r}, got {found!r}; harvest it anew"
                 )
-        check_rejects(self.path / REJECTS, self.manifest.sources)
-        self._verify_card()
+        if not (self.path / PENDING).is_dir():  # else they may be those of the dataset that is to come
+            check_rejects(self.path / REJECTS, self.manifest.sources)
+            self._verify_card()
 
     def _verify_card(self) -> None:
         """Whatever else people write into it: what it says of these files must be of these files."""
@@ -118,8 +120,8 @@ class Dataset:
         missing = [name for name in told if name not in text]
         if missing:
             raise DataError(
-                f"expected {str(card)!r} to tell of {missing[0]!r}, got {'another' if text else 'no'} card; a harvest "
-                "was killed, or the file was changed: any harvest into the dataset writes it anew"
+                f"expected {str(card)!r} to tell of {missing[0]!r}, got {'another' if text else 'no'} card; the file "
+                "was changed: any harvest into the dataset writes it anew"
             )
 
     def _verify_rows(self, split: Split, rows: Sequence[Behavior]) -> None:
@@ -129,12 +131,9 @@ class Dataset:
                 raise DataError(
                     f"expected every row in its question's split, got {row['id']!r} in {split}; harvest it anew"
                 )
-            counted = resolve_labels(row["labels"])
             found = {
                 "question_key": _key_of(row["question"]),
-                "label": None if counted is None else counted["value"],
-                "label_source": None if counted is None else counted["source"],
-                "labelled_at": None if counted is None else counted["at"],
+                **judged(row["labels"]),
                 "copies": copies[said(row)],
             }
             wrong = [name for name, value in found.items() if row.get(name) != value]

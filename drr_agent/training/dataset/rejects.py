@@ -40,30 +40,26 @@ def write_rejects(
     path: Path,
     *,
     held: Path,
-    counted: Iterable[SourceRecord],
     sources: Iterable[SourceRecord],
     drops: Iterable["Drop"],
     others: Iterable[Mapping[str, Any]] = (),
 ) -> None:
     """Write every drop a line, with the record that counts it; older ones of the same harvests go.
 
-    So do damaged lines of `held`, since no drop is worth a harvest, and those that a killed harvest left there.
+    So do damaged lines of `held`, since no drop is worth a harvest.
 
     Args:
         path: the file to write.
         held: the file that it replaces, if there is one.
-        counted: the records of the dataset that `held` belongs to.
         sources: the records of this harvest.
         drops: what it left out.
         others: lines of other datasets, as they are.
     """
     records = {record.location: record for record in sources}
-    staying = {Harvested("", ""), *map(Harvested.by, counted)}
     renewed = {record.key for record in records.values()}
     with path.open("w", encoding="utf-8") as stream:
-        for line in read_rejects(held):
-            if Harvested.of(line) in staying and line["harvest"] not in renewed:
-                stream.write(json.dumps(line) + "\n")
+        for line in (row for row in read_rejects(held) if row["harvest"] not in renewed):
+            stream.write(json.dumps(line) + "\n")
         for drop in drops:
             by = Harvested.by(records[drop.source]) if drop.source in records else Harvested("", "")
             line = {**by._asdict(), **drop._asdict(), "detail": drop.detail[:_LONGEST_DETAIL]}
@@ -100,5 +96,5 @@ def check_rejects(path: Path, sources: Iterable[SourceRecord]) -> None:
         by, reason = wrong[0]
         raise DataError(
             f"expected {said[wrong[0]]} lines with reason {reason!r} of harvest {by.harvest} in {str(path)!r}, got "
-            f"{found[wrong[0]]}; a harvest was killed, or the file was changed: harvest the same sources again"
+            f"{found[wrong[0]]}; the file was changed: harvest the same sources again"
         )

@@ -1,9 +1,5 @@
 """Writing a dataset, or adding to one: whole or not at all, and twice is once."""
 
-import os
-import re
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -18,6 +14,7 @@ from drr_agent.lines import hold
 from drr_agent.training.behaviors import SPLITS, Behavior, Split, assign_split
 from drr_agent.training.dataset.card import dataset_card
 from drr_agent.training.dataset.census import Census
+from drr_agent.training.dataset.commit import finish, is_leftover, put_in_place, stage
 from drr_agent.training.dataset.folder import CARD, DEFAULT_FRACTIONS, MANIFEST, REJECTS, Dataset, load_dataset
 from drr_agent.training.dataset.manifest import FileRecord, Manifest, SourceRecord, merge_records
 from drr_agent.training.dataset.parquet import BehaviorWriter
@@ -26,9 +23,6 @@ from drr_agent.training.dataset.staging import Staging
 from drr_agent.training.drops import Drop
 from drr_agent.training.labels import LabelRecord
 from drr_agent.training.redaction import Capture, Redaction
-
-_OURS = re.compile(rf"(?:{'|'.join(SPLITS)})-[0-9a-f]{{12}}\.parquet|\.writing-.*")
-"""Names that nobody else gives."""
 
 
 class NothingHarvestedError(DataError):
@@ -59,9 +53,7 @@ class DatasetWriter:
             DataError: nothing is staged.
         """
         sources = tuple(sources)
-        with _near(self.path) as temporary:
-            staged = temporary / "dataset"
-            staged.mkdir(mode=0o700)  # the logs it is made of are their owner's alone
+        with stage(self.path) as staged:
             census, files = self._write_rows(staged)
             if not census.count:
                 raise NothingHarvestedError(
@@ -71,7 +63,6 @@ class DatasetWriter:
             write_rejects(
                 staged / REJECTS,
                 held=self.path / REJECTS,
-                counted=() if self.held is None else self.held.manifest.sources,
                 sources=sources,
                 drops=self.staging.drops(),
                 others=rejects,
@@ -79,7 +70,7 @@ class DatasetWriter:
             manifest = self._manifest(census, files, sources)
             (staged / CARD).write_text(dataset_card(manifest), encoding="utf-8")
             (staged / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-            self._replace(staged, [*(record.name for record in files.values()), REJECTS, CARD, MANIFEST])
+            put_in_place(staged, self.path)
         before = 0 if self.held is None else self.held.manifest.count
         return Dataset(path=self.path, manifest=manifest, added=manifest.count - before)
 
@@ -118,20 +109,6 @@ class DatasetWriter:
             **census.findings(),
         )
 
-    def _replace(self, staged: Path, names: list[str]) -> None:
-        """Put the files in place, the manifest last; a new folder appears whole, an empty one fills."""
-        for name in names:
-            with (staged / name).open("rb") as stream:
-                os.fsync(stream.fileno())
-        if not self.path.is_dir():
-            staged.replace(self.path)
-            return
-        for name in names:
-            (staged / name).replace(self.path / name)
-        for file in self.path.glob("*.parquet"):
-            if _OURS.fullmatch(file.name) and file.name not in names:
-                file.unlink(missing_ok=True)
-
 
 @contextmanager
 def edit_dataset(
@@ -156,6 +133,7 @@ def edit_dataset(
     """
     out = Path(out).resolve()  # what a link leads to may be on another disk than the link
     with hold(out, by="another harvest"):  # a merge with rows that change meanwhile would lose some
+        finish(out)
         held = _existing(out)
         shares = _fractions(fractions, held)
         name, capture = _redaction(redaction, held)
@@ -231,9 +209,7 @@ def _existing(out: Path) -> Dataset | None:
     """The dataset at `out`, if there is one; anything else there is not ours to write over."""
     if (out / MANIFEST).is_file():
         return load_dataset(out)
-    names = [file.name for file in out.iterdir()] if out.is_dir() else []
-    unfinished = any(map(_OURS.fullmatch, names))  # a first harvest that was killed while its files were put in place
-    foreign = [name for name in names if not _OURS.fullmatch(name) and not (unfinished and name in (REJECTS, CARD))]
+    foreign = out.is_dir() and any(not is_leftover(file.name) for file in out.iterdir())
     if out.is_file() or foreign:
         raise DataError(f"expected a dataset or an empty place at {str(out)!r}, found other files; name another folder")
     return None
@@ -264,22 +240,3 @@ def _fractions(fractions: Mapping[Split, float] | None, held: Dataset | None) ->
             f"the dataset was split by {old!r}, got {shares!r}; leave `fractions` out or name a new folder"
         )
     return shares
-
-
-@contextmanager
-def _near(out: Path) -> Iterator[Path]:
-    """A temporary folder on the same disk: in `out` where that is there, else beside it; the caller holds `out`."""
-    _clear(out)
-    place, prefix = (out, ".writing-") if out.is_dir() else (out.parent, f".{out.name}-")
-    with tempfile.TemporaryDirectory(dir=place, prefix=prefix) as temporary:
-        yield Path(temporary)
-
-
-def _clear(out: Path) -> None:
-    """Remove what killed commits left in the folder and beside it."""
-    beside = re.compile(rf"\.{re.escape(out.name)}-[a-z0-9_]{{8}}")
-    left = [folder for folder in out.parent.iterdir() if beside.fullmatch(folder.name)]
-    left += out.glob(".writing-*") if out.is_dir() else []
-    for folder in left:
-        if {file.name for file in folder.iterdir()} <= {"dataset"}:
-            shutil.rmtree(folder, ignore_errors=True)

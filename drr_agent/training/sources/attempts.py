@@ -11,10 +11,10 @@ from drr_agent.errors import DataError
 from drr_agent.policy import first_accepted
 from drr_agent.questions import question_key
 from drr_agent.state import Attempt, Run
-from drr_agent.training.behaviors import Behavior, BehaviorOrigin
+from drr_agent.training.behaviors import Behavior, BehaviorOrigin, judged
 from drr_agent.training.drops import Flaw
 from drr_agent.training.filters import RowFilter
-from drr_agent.training.labels import Labeler, LabelRecord, merge_labels, resolve_labels
+from drr_agent.training.labels import Labeler, LabelRecord, merge_labels
 from drr_agent.training.redaction import DEFAULT_REDACTION, Redaction
 from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Outcome, RunReader
 from drr_agent.training.times import to_utc
@@ -100,8 +100,6 @@ class RunSource:
 
     def _behavior(self, logged: "_Logged") -> Behavior:
         (entry, attempt, place, row_id, explored), run = logged, logged.entry.run
-        labels = self._labels(run, attempt, place)
-        counted = resolve_labels(labels)
         usage = attempt["usage"]
         metered = usage["unmetered_calls"] == 0
         question, write = self.redaction.text(run["question"]), self.redaction.optional
@@ -115,10 +113,7 @@ class RunSource:
             "rationale": self.redaction.text(attempt["rationale"]),
             "answer": write(attempt["answer"]),
             "target": write(run["target"]),
-            "label": None if counted is None else counted["value"],
-            "label_source": None if counted is None else counted["source"],
-            "labelled_at": None if counted is None else counted["at"],
-            "labels": labels,
+            **judged(self._labels(run, attempt, place)),
             "turn": attempt["turn"],
             "draw": run["draw"],
             "copies": 1,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import subprocess
 import sys
 import textwrap
@@ -302,9 +303,12 @@ KILLED_WRITE = """
 """
 
 
-@pytest.mark.parametrize("steps", [pytest.param(steps, id=f"after-{steps}-files") for steps in range(6)])
+@pytest.mark.parametrize("steps", [pytest.param(steps, id=f"after-{steps}-files") for steps in range(8)])
 def test_a_killed_merge_leaves_the_old_dataset_whole(folder, steps):
-    old = write_dataset([behavior(number) for number in range(40)], folder)
+    news = [behavior(number) for number in range(40, 80)]
+    old = write_dataset(
+        [behavior(number) for number in range(40)], folder, drops=[Drop("f", "line 1", "bad value", "")]
+    )
     here = os.path.dirname(__file__)  # noqa: PTH120
     script = textwrap.dedent(KILLED_WRITE)
     done = subprocess.run([sys.executable, "-c", script, str(folder), here, str(steps)], check=False)
@@ -312,4 +316,32 @@ def test_a_killed_merge_leaves_the_old_dataset_whole(folder, steps):
     held = load_dataset(folder)
     held.verify()
     assert held.digest == old.digest
-    assert write_dataset([behavior(number) for number in range(40, 80)], folder).added == 40
+    renewed = write_dataset(news, folder)
+    renewed.verify()
+    assert renewed.added == (0 if steps else 40), "what was whole on the disk is put in place"
+    assert renewed.manifest.count == 80
+    assert sorted(file.suffix for file in folder.iterdir()) == [".json", ".jsonl", ".md", *[".parquet"] * 4]
+
+
+def test_a_killed_first_harvest_into_a_folder_that_is_there(folder):
+    folder.mkdir()
+    here = os.path.dirname(__file__)  # noqa: PTH120
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(KILLED_WRITE), str(folder), here, "4"], check=False)
+    assert done.returncode == 9
+    assert write_dataset([behavior(1)], folder).manifest.count == 41
+    load_dataset(folder).verify()
+
+
+def test_files_of_others_stay(folder):
+    write_dataset([behavior(1)], folder)
+    for name in ("notes.parquet", "train-of-thought.parquet"):
+        (folder / name).write_text("mine")
+    (folder / ".writing-0a1b2c3d" / "dataset").mkdir(parents=True)
+    write_dataset([behavior(2)], folder)
+    assert {"notes.parquet", "train-of-thought.parquet"} < {file.name for file in folder.iterdir()}
+    assert not (folder / ".writing-0a1b2c3d").exists()
+
+
+def test_a_dataset_is_its_owners_alone(folder):
+    write_dataset([behavior(1)], folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700

@@ -104,7 +104,7 @@ def test_what_a_program_leaves_out_is_counted_by_nobody(tmp_path):
     assert (line["harvest"], line["source"], line["place"], len(line["detail"])) == ("", "mine", "row 7", 500)
 
 
-def test_what_a_killed_harvest_left_half_done_the_next_one_mends(tmp_path, dataset):
+def test_files_of_another_dataset_are_mended_by_the_next_harvest(tmp_path, dataset):
     table = tmp_path / "broken.jsonl"
     table.write_text(table.read_text() + "\n{")
     grown = harvest_dataset([table], tmp_path / "other", progress=False)[0]
@@ -113,11 +113,3 @@ def test_what_a_killed_harvest_left_half_done_the_next_one_mends(tmp_path, datas
     with pytest.raises(DataError, match="harvest the same sources again"):
         dataset.verify()
     harvest_dataset([table], dataset.path, progress=False)[0].verify()
-
-
-def test_lines_of_a_killed_harvest_go_at_the_next_one(tmp_path, dataset):
-    stale = {"harvest": "0" * 12, "sha256": "1" * 12, "reason": "unreadable", "source": "x", "place": "line 1"}
-    mine = {"harvest": "", "sha256": "", "reason": "bad value", "source": "mine", "place": "row 7"}
-    append("".join(json.dumps(line) + "\n" for line in (stale, mine)))(dataset.path)
-    harvest_dataset([tmp_path / "whole.jsonl"], dataset.path, progress=False)[0].verify()
-    assert mine in list(read_rejects(dataset.path / "rejects.jsonl"))

@@ -80,6 +80,28 @@ def test_a_second_sighting_is_no_new_row(staging):
         pytest.param(
             {"labels": [said("correct", at=LATER)]}, {"labels": [said("incorrect")]}, "label", "correct", id="the later"
         ),
+        pytest.param(
+            {"labels": [said("incorrect", "column:gold")]},
+            {"labels": [said("correct", "column:is_right")]},
+            "labels",
+            [said("correct", "column:is_right")],
+            id="another column's word replaces the column's",
+        ),
+        pytest.param(
+            {"labels": [said("incorrect", "feedback:stars")]},
+            {"labels": [said("correct", "feedback:stars")]},
+            "label",
+            "correct",
+            id="a store that was read wrong is read again",
+        ),
+        pytest.param(
+            {"labels": [said("incorrect", "feedback:stars")]},
+            {"labels": [said("correct", "feedback:thumb")]},
+            "labels",
+            [said("incorrect", "feedback:stars"), said("correct", "feedback:thumb")],
+            id="and another key of it stays",
+        ),
+        pytest.param({"signals": {"a": 2.0}}, {"signals": {"a": 1.0}}, "signals", {"a": 1.0}, id="a signal renewed"),
     ],
 )
 def test_a_later_harvest_renews_what_a_dataset_holds(held, new, name, expected):
@@ -102,6 +124,18 @@ def test_of_two_sightings_in_one_harvest_each_tells_what_it_knows():
         staging.close()
     assert found[0] == found[1] == found[2]
     assert (found[0]["score"], found[0]["dm"], len(found[0]["labels"])) == (0.5, "d", 2)
+
+
+def test_a_grade_of_another_target_goes():
+    one = row(1, target="2", answer="3", labels=[said("incorrect", "grader:auto"), said("correct")])
+    two = row(1, target="3", answer="3", labels=[said("correct", "grader:auto"), said("incorrect", "judge:x")])
+    joined = join_behaviors(one, two)
+    assert joined == join_behaviors(two, one)
+    assert (joined["target"], [label["source"] for label in joined["labels"]]) == (
+        "3",
+        ["grader:auto", "human:ann", "judge:x"],
+    )
+    assert [label["value"] for label in joined["labels"]] == ["correct", "correct", "incorrect"]
 
 
 def test_a_judgment_is_added_to_its_row_and_to_no_other(staging):
