@@ -92,7 +92,7 @@ def test_large_numbers_can_be_read(card):
         pytest.param({"rationale": "same"}, "2 rows say exactly what another attempt", id="copies"),
         pytest.param({}, "No attempt was accepted by a DM", id="no selection"),
         pytest.param({"verdict": "accept"}, "2 attempts were accepted when they were made", id="selection bias"),
-        pytest.param({"verdict": "accept", "origin": "explored"}, "for 2 attempts that the graph made", id="explored"),
+        pytest.param({"verdict": "accept", "origin": "explored"}, "for 2 attempts made to explore", id="explored"),
         pytest.param({}, "Redacted: none. Capture: full.", id="what was redacted"),
         pytest.param({}, "Rows that a program gave.", id="no source"),
     ],
