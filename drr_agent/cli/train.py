@@ -1,5 +1,6 @@
 """drr train and drr calibrate: a dataset becomes a DM."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +17,7 @@ from drr_agent.grading import get_grader
 from drr_agent.training.calibrate import calibrate_dm
 from drr_agent.training.config import LoraConfig, TrainConfig
 from drr_agent.training.dataset import load_dataset
+from drr_agent.training.logged import Coverage
 from drr_agent.training.threshold import calibrate_consensus
 from drr_agent.training.train import train_on
 
@@ -109,6 +111,9 @@ def calibrate(
 ) -> None:
     """Turn a DM's logits into probabilities on the calibration split, and choose the loop's threshold there.
 
+    Runs that explored (`create_drr_graph(…, explore=0.05)`) stand for those that an accept cut off. What has an answer
+    without a label is left out of the loop's part.
+
     What it prints of the loop is on the very questions the threshold was chosen on, and so a little too good: use
     `drr evaluate` with fresh questions before you believe it.
     """
@@ -125,12 +130,36 @@ def calibrate(
             grader=equality,
             seed=seed,
         )
+    coverage = chosen.coverage
     loop = {
         "threshold": chosen.policy.threshold,
         "accuracy_in_sample": chosen.accuracy,
         "mean_calls_in_sample": chosen.mean_calls,
+        "effective_questions": chosen.effective_questions,
+        **({} if coverage is None else coverage._asdict()),
     }
     _show({**metrics, **{f"loop_{name}": value for name, value in loop.items()}}, dm, json=json)
+    for doubt in _doubts(metrics["judged_share"] or 0.0, coverage):
+        errors.print(doubt, style="yellow", highlight=False)
+
+
+def _doubts(judged_share: float, coverage: Coverage | None) -> Iterator[str]:
+    """What to know before the numbers are believed."""
+    if judged_share > 0:
+        yield (
+            f"{judged_share:.1%} of the calibration labels are a judge's: its errors become the DM's. "
+            "`drr label` says how far it agrees with humans."
+        )
+    if coverage is not None and coverage.left_out:
+        yield (
+            f"{coverage.left_out} questions or runs are left out of the loop's numbers: nobody judged all of their "
+            "answers. `drr label` asks for them."
+        )
+    if coverage is not None and coverage.unexplored:
+        yield (
+            f"{coverage.unexplored} runs ended at an accept, and no run of their Reasoner explored: what later turns "
+            "would have brought, this log cannot tell. `create_drr_graph(…, explore=0.05)` makes one that can."
+        )
 
 
 def _show(metrics: Metrics, folder: Path, *, json: bool) -> None:
@@ -139,6 +168,7 @@ def _show(metrics: Metrics, folder: Path, *, json: bool) -> None:
         return
     table = Table("metric", "value", box=None, pad_edge=False)
     for name, value in metrics.items():
-        table.add_row(name.replace("_", " "), "–" if value is None else f"{value:.4g}")
+        shown = "–" if value is None else str(value) if isinstance(value, int) else f"{value:.4g}"
+        table.add_row(name.replace("_", " "), shown)
     out.print(table)
     out.print(f"→ {folder}", highlight=False)

@@ -12,6 +12,7 @@ from drr_agent.dm.models import Reading, SignalDM, TransformersDM
 from drr_agent.evaluation.metrics import auroc, brier, ece, within_question_auroc
 from drr_agent.training.behaviors import Behavior, Split, is_labelled, to_request
 from drr_agent.training.dataset import Dataset, require_both_classes
+from drr_agent.training.labels import label_kind
 
 _BATCH = 256
 """Rows between two moves of the progress bar."""
@@ -35,7 +36,8 @@ def calibrate_dm(
     Returns:
         `rows`, `base_rate`, `log_loss` (nats), `ece`, `brier`, `auroc` and `within_question_auroc` of the score, and
         `text_auroc` and `text_within_question_auroc` of the classifier alone. The probabilities measured are those
-        of the folds that left a row's question out, where there are questions enough.
+        of the folds that left a row's question out, where there are questions enough. `judged_share` is the share of
+        the labels that are an LLM judge's, whose errors become the DM's.
 
     Raises:
         DMError: there is no DM at `path`, or it gives logits that are not finite.
@@ -45,6 +47,7 @@ def calibrate_dm(
     require_both_classes(known, what=f"the {split} rows")
     readings = list(_read(load_dm(path), known, progress=progress))
     calibration, metrics = calibrate_readings(readings, known, seed=seed)
+    metrics["judged_share"] = sum(_is_by_judge(row) for row in known) / len(known)
     stored = {**read_manifest(path).metrics, split: metrics}
     add_questions(Path(path), (row["question_key"] for row in known))
     update_manifest(Path(path), calibration=calibration, calibrated_on=split, metrics=stored, consensus=None)
@@ -89,6 +92,11 @@ def ranking(scores: Sequence[float], rows: Sequence[Behavior]) -> Metrics:
         "auroc": auroc(scores, labels),
         "within_question_auroc": within_question_auroc(scores, labels, attempts),
     }
+
+
+def _is_by_judge(row: Behavior) -> bool:
+    """Whether what counts of a row's labels is the word of an LLM judge."""
+    return label_kind(row["label_source"] or "") == "judge"
 
 
 def _read(dm: TransformersDM | SignalDM, rows: Sequence[Behavior], *, progress: bool) -> Iterator[Reading]:

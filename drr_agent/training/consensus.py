@@ -14,7 +14,7 @@ import numpy as np
 from drr_agent.errors import DataError
 from drr_agent.grading import AUTO, Grader
 from drr_agent.policy import ConsensusWeights, score_logit
-from drr_agent.training.logged import IDENTICAL, LabelledQuestion, canonical, shuffled
+from drr_agent.training.logged import IDENTICAL, LabelledQuestion, canonical, require_judged, shuffled
 
 _RIDGE = 1e-3
 """Pull towards the default weights, so that few questions do not give wild ones."""
@@ -36,14 +36,16 @@ class _Prefixes(NamedTuple):
     right: np.ndarray
     """Column of the right answer, shape (prefixes,)."""
     weight: np.ndarray
-    """One over the question's prefixes, so that every question counts alike."""
+    """The question's, over its prefixes: a question counts alike however many attempts it has."""
 
 
 def fit_consensus(questions: Sequence[LabelledQuestion], *, grader: Grader = AUTO, seed: int = 0) -> ConsensusWeights:
     """Fit the weights by maximum likelihood (L-BFGS), with a slight pull towards the defaults.
 
+    Questions count by their weight; see `drr_agent.training.logged`. Those with an unlabelled answer are left out.
+
     Raises:
-        DataError: no question has a scored, labelled attempt with an answer.
+        DataError: no question has a scored, labelled attempt with an answer, and no answer without a label.
     """
     from scipy.optimize import minimize  # half a second that no other command should wait for
 
@@ -60,11 +62,11 @@ def fit_consensus(questions: Sequence[LabelledQuestion], *, grader: Grader = AUT
 
 def _prefixes(questions: Sequence[LabelledQuestion], grader: Grader, generator: random.Random) -> _Prefixes:
     rows: list[tuple[list[float], list[int], int | None, float]] = []
-    for question in questions:
+    for question in require_judged(questions, purpose="fit the consensus"):
         for ordered in shuffled(canonical(question, grader), generator):
             rows += _read_prefixes(ordered)
     if not rows:
-        raise DataError("expected labelled attempts with answers to fit the consensus, got none; label more attempts")
+        raise DataError("expected scored attempts with answers to fit the consensus, got none; harvest more attempts")
     width = max(len(bests) for bests, *_ in rows) + 1
     scores, repeats = np.zeros((len(rows), width)), np.zeros((len(rows), width))
     absent = np.ones((len(rows), width), dtype=bool)
@@ -99,7 +101,7 @@ def _read_prefixes(
         bests[place] = max(bests[place], score_logit(score))
         sizes[place] += 1
         right = place if label == "correct" else right
-        rows.append((list(bests), list(sizes), right, 1.0 / len(kept)))
+        rows.append((list(bests), list(sizes), right, question.weight / len(kept)))
     return rows
 
 

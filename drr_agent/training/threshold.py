@@ -5,17 +5,25 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from drr_agent.dm.folder import load_dm, set_consensus
-from drr_agent.errors import DataError
 from drr_agent.grading import AUTO, Grader
 from drr_agent.policy import ConsensusPolicy, MajorityPolicy, Policy, play
 from drr_agent.training.behaviors import Behavior
 from drr_agent.training.consensus import fit_consensus
-from drr_agent.training.logged import IDENTICAL, ORDERS, LabelledQuestion, canonical, label_questions, shuffled
+from drr_agent.training.logged import (
+    IDENTICAL,
+    ORDERS,
+    Coverage,
+    LabelledQuestion,
+    canonical,
+    label_questions,
+    require_judged,
+    shuffled,
+)
 
 _THRESHOLDS = tuple(round(0.01 * step, 2) for step in range(5, 100))
 
@@ -26,6 +34,11 @@ class Operating(NamedTuple):
     policy: ConsensusPolicy
     accuracy: float
     mean_calls: float
+    effective_questions: float
+    """As many questions that count alike as would say as much (Kish 1965); fewer than there are where some stand for
+    others."""
+    coverage: Coverage | None = None
+    """What the log told and what not, where one was read for this."""
 
 
 def choose_threshold(
@@ -34,7 +47,8 @@ def choose_threshold(
     """The cheapest threshold that is as accurate as the best within a mean number of Reasoner calls.
 
     As accurate: at most one standard error of the paired difference over questions below. The plain maximum would be
-    mostly luck. Where neighbors do the same, the middle one is taken, which is furthest from doing otherwise.
+    mostly luck. Where neighbors do the same, the middle one is taken, which is furthest from doing otherwise. Means and
+    errors are weighted; see `drr_agent.training.logged`. Questions with an unlabelled answer are left out.
 
     Args:
         questions: scored, labelled attempts; not those the result is reported on.
@@ -44,19 +58,51 @@ def choose_threshold(
             threshold is that cheap, the cheapest is taken.
 
     Raises:
-        DataError: there is no question.
+        DataError: there is no question whose every answer has a label.
     """
+    questions = require_judged(questions, purpose="replay")
     if mean_calls is None:
         adaptive = MajorityPolicy(confidence=0.95, grader=policy.grader)
         _, mean_calls = replay(questions, adaptive, max_turns=max_turns)
-    readings = _read(questions, policy, max_turns)
-    tried = [_try(threshold, readings) for threshold in _THRESHOLDS]
+    readings, counts = _read(questions, policy, max_turns), _Counts.of(questions)
+    tried = [_try(threshold, readings, counts) for threshold in _THRESHOLDS]
     affordable = [trial for trial in tried if trial.calls <= mean_calls] or tried[:1]
-    best = max(affordable, key=lambda trial: float(trial.right.mean()))
-    calls = min(trial.calls for trial in affordable if _as_good(trial.right, best.right))
-    plateau = [trial for trial in affordable if trial.calls == calls and _as_good(trial.right, best.right)]
+    best = max(affordable, key=lambda trial: trial.accuracy)
+    good = [trial for trial in affordable if _as_good(trial, best, counts)]
+    calls = min(trial.calls for trial in good)
+    plateau = [trial for trial in good if trial.calls == calls]
     chosen = plateau[len(plateau) // 2]
-    return Operating(replace(policy, threshold=chosen.threshold), float(chosen.right.mean()), chosen.calls)
+    policy = replace(policy, threshold=chosen.threshold)
+    return Operating(policy, chosen.accuracy, chosen.calls, counts.effective)
+
+
+class _Counts(NamedTuple):
+    """What the questions given count, some of which may be runs of one question."""
+
+    weights: np.ndarray
+    """Shape (questions given,)."""
+    places: np.ndarray
+    """Number of the distinct question, same shape."""
+
+    @classmethod
+    def of(cls, questions: Sequence[LabelledQuestion]) -> Self:
+        numbers: dict[object, int] = {}
+        keys = [place if question.key is None else question.key for place, question in enumerate(questions)]
+        places = [numbers.setdefault(key, len(numbers)) for key in keys]
+        return cls(np.array([question.weight for question in questions]), np.array(places))
+
+    @property
+    def effective(self) -> float:
+        totals = np.bincount(self.places, self.weights)
+        return float(totals.sum() ** 2 / (totals**2).sum())
+
+    def mean(self, values: np.ndarray) -> float:
+        return float((self.weights * values).sum() / self.weights.sum())
+
+    def standard_error(self, values: np.ndarray) -> float:
+        """Of the mean, by linearization: distinct questions are independent, runs of one are not."""
+        deviations = np.bincount(self.places, self.weights * (values - self.mean(values)))
+        return float(np.sqrt((deviations**2).sum()) / self.weights.sum())
 
 
 class _Trial(NamedTuple):
@@ -64,14 +110,15 @@ class _Trial(NamedTuple):
 
     threshold: float
     right: np.ndarray
-    """Share of a question's readings that end right, shape (questions,)."""
+    """Share of a question's readings that end right, shape (questions given,)."""
+    accuracy: float
     calls: float
     """Mean Reasoner calls."""
 
 
-def _as_good(right: np.ndarray, best: np.ndarray) -> bool:
-    deficit = best - right
-    return bool(deficit.mean() <= deficit.std() / math.sqrt(len(deficit)) + 1e-12)
+def _as_good(trial: _Trial, best: _Trial, counts: _Counts) -> bool:
+    deficit = best.right - trial.right
+    return counts.mean(deficit) <= counts.standard_error(deficit) + 1e-12
 
 
 class _Readings(NamedTuple):
@@ -89,7 +136,7 @@ def _read(questions: Sequence[LabelledQuestion], policy: ConsensusPolicy, max_tu
     generator, identical = random.Random(0), replace(policy, grader=IDENTICAL)
     rows: list[list[tuple[float, bool]]] = []
     for question in questions:
-        for attempts, labels in shuffled(canonical(question, policy.grader), generator):
+        for attempts, labels, *_ in shuffled(canonical(question, policy.grader), generator):
             turns = range(1, min(max_turns, len(attempts)) + 1)
             decisions = [identical.decide(attempts[:turn]) for turn in turns]
             rows.append(
@@ -100,30 +147,32 @@ def _read(questions: Sequence[LabelledQuestion], policy: ConsensusPolicy, max_tu
     return _Readings(table[:, :, 0], table[:, :, 1], ends)
 
 
-def _try(threshold: float, readings: _Readings) -> _Trial:
+def _try(threshold: float, readings: _Readings, counts: _Counts) -> _Trial:
     accepted = readings.confidence >= threshold
     stop = np.where(accepted.any(axis=1), accepted.argmax(axis=1), readings.ends)
-    right = readings.right[np.arange(len(stop)), stop].reshape(-1, ORDERS)
-    return _Trial(threshold, right.mean(axis=1), float(stop.mean() + 1))
+    right = readings.right[np.arange(len(stop)), stop].reshape(-1, ORDERS).mean(axis=1)
+    calls = counts.mean(stop.reshape(-1, ORDERS).mean(axis=1)) + 1
+    return _Trial(threshold, right, counts.mean(right), calls)
 
 
 def replay(
     questions: Sequence[LabelledQuestion], policy: Policy, *, max_turns: int, seed: int = 0
 ) -> tuple[float, float]:
-    """Accuracy and mean Reasoner calls of a policy over logged attempts, in shuffled orders.
+    """Accuracy and mean Reasoner calls of a policy over logged attempts, by their weights, draws in shuffled orders.
+
+    Questions with an unlabelled answer are left out.
 
     Raises:
-        DataError: there is no question.
+        DataError: there is no question whose every answer has a label.
     """
-    if not questions:
-        raise DataError("expected questions to replay, got none; harvest more attempts")
-    right, calls, generator = 0, 0, random.Random(seed)
+    questions, generator = require_judged(questions, purpose="replay"), random.Random(seed)
+    right, calls, total = 0.0, 0.0, math.fsum(question.weight for question in questions)
     for question in questions:
-        for attempts, labels in shuffled(question, generator):
-            decision, turns = play(policy, attempts, max_turns=max_turns)
-            right += decision.choice is not None and labels[decision.choice] == "correct"
-            calls += turns
-    return right / (ORDERS * len(questions)), calls / (ORDERS * len(questions))
+        for reading in shuffled(question, generator):
+            decision, turns = play(policy, reading.attempts, max_turns=max_turns)
+            right += question.weight * (decision.choice is not None and reading.labels[decision.choice] == "correct")
+            calls += question.weight * turns
+    return right / (ORDERS * total), calls / (ORDERS * total)
 
 
 def calibrate_consensus(
@@ -146,13 +195,13 @@ def calibrate_consensus(
         seed: of the shuffled readings.
 
     Raises:
-        DataError: no row has a label and an answer.
+        DataError: there is no question whose every answer has a label.
         DMError: there is no DM at `path`.
     """
-    questions = label_questions(rows, load_dm(path))
-    weights = fit_consensus(questions, grader=grader, seed=seed)
+    log = label_questions(rows, load_dm(path))
+    weights = fit_consensus(log.questions, grader=grader, seed=seed)
     chosen = choose_threshold(
-        questions, ConsensusPolicy(weights=weights, grader=grader), max_turns=max_turns, mean_calls=mean_calls
+        log.questions, ConsensusPolicy(weights=weights, grader=grader), max_turns=max_turns, mean_calls=mean_calls
     )
     set_consensus(path, {**weights.as_dict(), "threshold": chosen.policy.threshold})
-    return chosen
+    return chosen._replace(coverage=log.coverage)

@@ -4,7 +4,7 @@ from training.synthetic import make_behaviors
 from drr_agent.dm import load_dm, read_manifest, set_consensus
 from drr_agent.errors import DataError, DMError
 from drr_agent.evaluation.metrics import ece
-from drr_agent.training.behaviors import to_request
+from drr_agent.training.behaviors import to_request, with_labels
 from drr_agent.training.calibrate import calibrate_dm, calibrate_on
 from drr_agent.training.config import TrainConfig
 from drr_agent.training.dataset.writer import write_dataset
@@ -67,6 +67,25 @@ def test_rows_without_a_label_or_an_answer_are_left_out(path):
     rows = live(60, seed=4)
     unknown = [{**row, "label": None} for row in rows[:5]] + [{**row, "answer": None} for row in rows[5:9]]
     assert calibrate_dm(path, rows[9:] + unknown, progress=False)["rows"] == len(rows) - 9
+
+
+def said_by(row, *sources):
+    return with_labels(row, [{"value": row["label"], "source": source, "at": None} for source in sources])
+
+
+@pytest.mark.parametrize(
+    ("sources", "share"),
+    [
+        pytest.param(("judge:m",), 0.25, id="a judge"),
+        pytest.param(("judge:m", "feedback:thumbs"), 0.0, id="a judge and feedback, which counts more"),
+        pytest.param(("human:judge",), 0.0, id="a human of that name"),
+    ],
+)
+def test_the_share_of_a_judges_labels_is_told_and_stored(path, sources, share):
+    rows = live(100, seed=4)[:200]
+    rows = [said_by(row, *sources) if number % 4 == 0 else row for number, row in enumerate(rows)]
+    assert calibrate_dm(path, rows, progress=False)["judged_share"] == share
+    assert read_manifest(path).metrics["calibration"]["judged_share"] == share
 
 
 @pytest.mark.parametrize(

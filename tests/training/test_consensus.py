@@ -47,11 +47,37 @@ def test_constant_scores_leave_only_agreement():
         assert policy.decide(question.attempts).choice == voted.choice
 
 
+def in_order(count, *, seed, **settings):
+    """Questions of one draw each, which is never shuffled."""
+    return [question._replace(draws=[0] * 8) for question in simulate(count, seed=seed, **settings)]
+
+
+def test_weights_are_copies():
+    questions, noise = in_order(60, seed=8), in_order(60, seed=9, informative=False)
+    weighted = fit_consensus([*questions, *(question._replace(weight=3.0) for question in noise)])
+    copied = fit_consensus([*questions, *noise * 3])
+    assert list(weighted.as_dict().values()) == pytest.approx(list(copied.as_dict().values()), abs=2e-3)
+    assert weighted.score < fit_consensus([*questions, *noise]).score - 0.05
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda question: question._replace(labels=[None, *question.labels[1:]]), id="unlabelled answer"),
+        pytest.param(lambda question: question._replace(weight=0.0), id="no weight"),
+    ],
+)
+def test_questions_that_tell_nothing_change_nothing(spoil):
+    questions, others = simulate(40, seed=8), simulate(20, seed=9, informative=False)
+    assert fit_consensus([*map(spoil, others), *questions]) == fit_consensus(questions)
+
+
 @pytest.mark.parametrize(
     "call",
     [
         pytest.param(lambda: fit_consensus([]), id="fit"),
         pytest.param(lambda: fit_consensus([LabelledQuestion([make_attempt("a", 0.5)], [None])]), id="no labels"),
+        pytest.param(lambda: fit_consensus([LabelledQuestion([make_attempt(None)], [None])]), id="no answers"),
     ],
 )
 def test_nothing_to_learn_from_is_an_error(call):
