@@ -1,4 +1,8 @@
-"""Files of lines, plain or gzipped, read and appended one at a time; and files that are held, or replaced whole."""
+"""Files of lines, plain or gzipped, read and appended one at a time; and files that are held, or replaced whole.
+
+A small gzip file may hold one line without end, and so may a damaged log: a line that is too long to be held is passed
+over, piece by piece, and what stands in its place is nothing that any format takes.
+"""
 
 import gzip
 import json
@@ -7,7 +11,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
@@ -16,8 +20,12 @@ from filelock import FileLock, Timeout
 from drr_agent.errors import DataError
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_LOOKED_AT = 200
-"""Lines that tell how long a line is."""
+MOST_LINE_BYTES = 2**28
+"""A longer line is taken for damage. Messages of 10 MB, some to an attempt and some attempts to a run, are far below,
+and the JSON of this many bytes still fits into the memory of a small machine."""
+_PIECE_BYTES = 2**20
+_LOOKED_AT = 2**24
+"""Bytes that tell how long a line is."""
 _WRITING = threading.Lock()
 """A line that another thread is in the middle of writing looks torn."""
 
@@ -52,14 +60,30 @@ def is_gzip(path: Path) -> bool:
         return plain.read(2) == _GZIP_MAGIC
 
 
+class LongLine(bytes):
+    """Stands for a line of more than `MOST_LINE_BYTES`: a remark, which is neither JSON nor blank."""
+
+
 def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Every line with its number, from 1, its line ending included.
+    """Every line with its number, from 1, its line ending included; a `LongLine` for one that is too long.
 
     Raises:
         DataError: as `open_bytes`; lines before a damaged place are given first.
     """
     with open_bytes(path) as stream:
-        yield from enumerate(stream, start=1)
+        most = MOST_LINE_BYTES + 1
+        for number, line in enumerate(iter(partial(stream.readline, most), b""), start=1):
+            if len(line) < most:
+                yield number, line
+            else:
+                _pass_over(line[-1:], stream)
+                yield number, LongLine(b"a line of more than %d bytes" % MOST_LINE_BYTES)
+
+
+def _pass_over(piece: bytes, stream: IO[bytes]) -> None:
+    """Read on to the end of the line that a piece is of."""
+    while piece and not piece.endswith(b"\n"):
+        piece = stream.readline(_PIECE_BYTES)
 
 
 def estimate_lines(path: Path) -> int | None:
@@ -67,8 +91,8 @@ def estimate_lines(path: Path) -> int | None:
     if is_gzip(path):
         return None
     with path.open("rb") as stream:
-        head = [len(line) for line in islice(stream, _LOOKED_AT)]
-    return round(path.stat().st_size * len(head) / sum(head)) if head else 0
+        head = stream.read(_LOOKED_AT)
+    return round(path.stat().st_size * max(head.count(b"\n"), 1) / len(head)) if head else 0
 
 
 def append_line(path: Path, record: object) -> None:

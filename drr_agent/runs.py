@@ -23,7 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # as in `state.py`
 
 from drr_agent.errors import DataError
-from drr_agent.lines import append_line, numbered_lines
+from drr_agent.lines import LongLine, append_line, numbered_lines
 from drr_agent.state import RUN_SCHEMA, Assignment, Attempt, Run
 
 _logger = logging.getLogger(__name__)
@@ -39,6 +39,10 @@ class Reject(NamedTuple):
     line: int
     """From 1."""
     reason: str
+
+
+def pass_over(reject: Reject) -> None:
+    """An `on_reject` for those who only look into a log: rejects are told of when it is read in earnest."""
 
 
 class JournalEntry(TypedDict):
@@ -143,6 +147,8 @@ def check_run(record: object) -> str | None:
 
 def _parse(line: bytes) -> tuple[str | None, dict[str, Any]]:
     """What is wrong with a line, if anything, and its record."""
+    if isinstance(line, LongLine):
+        return line.decode(), {}
     try:
         record = _load(line)
     except UnicodeDecodeError as error:

@@ -7,12 +7,13 @@ JSON values in JSON lines, Python values in Parquet.
 import csv
 import io
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from drr_agent.errors import DataError
-from drr_agent.lines import GzipDamageError, is_gzip, numbered_lines, open_bytes
+from drr_agent.lines import GzipDamageError, LongLine, is_gzip, numbered_lines, open_bytes
 from drr_agent.runs import Reject
 
 TableFormat = Literal["jsonl", "csv", "tsv", "parquet"]
@@ -25,7 +26,11 @@ _SUFFIXES: dict[str, TableFormat] = {
 }
 _PARQUET_MAGIC = b"PAR1"
 _BOM = b"\xef\xbb\xbf"
-_MOST_CELL_CHARS = 2**30
+_MOST_CELL_CHARS = 2**26
+"""A longer cell is taken for a quote that nobody closed; `csv` holds four bytes a character."""
+_CELLS = threading.Lock()
+"""`csv` has one limit for all its readers."""
+_MOST_GZIPPED_PARQUET = 2**30
 _ROWS_PER_BATCH = 1_000
 
 Outcome = tuple[int, dict[str, Any] | str]
@@ -107,13 +112,16 @@ def _outcomes(path: Path) -> Iterator[Outcome]:
 def _unmarked_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """The lines, without the mark that some programs write before the first."""
     for number, line in numbered_lines(path):
-        yield number, line.removeprefix(_BOM) if number == 1 else line
+        yield number, line.removeprefix(_BOM) if number == 1 and line.startswith(_BOM) else line
 
 
 def _json_rows(path: Path) -> Iterator[Outcome]:
     for number, line in _unmarked_lines(path):
         text = line.strip()
         if not text:
+            continue
+        if isinstance(line, LongLine):
+            yield number, text.decode()
             continue
         try:
             row = json.loads(text)
@@ -123,27 +131,54 @@ def _json_rows(path: Path) -> Iterator[Outcome]:
             yield number, row if isinstance(row, dict) else f"JSON that is not an object but {type(row).__name__}"
 
 
+class _CsvLines:
+    """Lines as text, for `csv`; one that is too long costs the row that it is in."""
+
+    def __init__(self, path: Path) -> None:
+        self._lines = _unmarked_lines(path)
+        self.number = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        self.number, line = next(self._lines)
+        if isinstance(line, LongLine):
+            raise csv.Error(line.decode())
+        return line.decode("utf-8", "surrogateescape")
+
+
+def _next_cells(reader: Iterator[list[str]]) -> list[str]:
+    """The next row, with cells longer than 128 kB, the default of `csv`, which other readers keep."""
+    with _CELLS:
+        before = csv.field_size_limit(_MOST_CELL_CHARS)
+        try:
+            return next(reader)
+        finally:
+            csv.field_size_limit(before)
+
+
 def _delimited_rows(path: Path, delimiter: str) -> Iterator[Outcome]:
-    if csv.field_size_limit() < _MOST_CELL_CHARS:
-        csv.field_size_limit(_MOST_CELL_CHARS)  # the default of 128 kB is shorter than a long rationale
-    lines = (line.decode("utf-8", "surrogateescape") for _, line in _unmarked_lines(path))
+    lines = _CsvLines(path)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     header = _header(path, reader)
     while True:
         try:
-            cells = next(reader)
+            cells = _next_cells(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield reader.line_num, f"broken CSV ({error})"
+            yield lines.number, f"broken CSV ({error})"
             continue
         if cells:
-            yield reader.line_num, _delimited_row(header, cells)
+            yield lines.number, _delimited_row(header, cells)
 
 
 def _header(path: Path, reader: Iterator[list[str]]) -> list[str]:
     try:
-        header = next(reader, [])
+        header = _next_cells(reader)
+    except StopIteration:
+        header = []
     except csv.Error as error:
         raise DataError(
             f"expected column names in {str(path)!r} line 1, got broken CSV ({error}); repair it"
@@ -165,13 +200,21 @@ def _parquet_rows(path: Path) -> Iterator[Outcome]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    compressed = is_gzip(path)
-    with open_bytes(path) as stream:
-        # a gzip stream seeks by reading anew: Parquet, which is read from its end, is then taken whole
-        source = io.BytesIO(stream.read()) if compressed else path
+    source = io.BytesIO(_gunzipped(path)) if is_gzip(path) else path
     try:
         batches = pq.ParquetFile(source).iter_batches(batch_size=_ROWS_PER_BATCH)
         rows = (row for batch in batches for row in batch.to_pylist())
         yield from enumerate(rows, start=1)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"expected whole Parquet at {str(path)!r}, got damage ({error}); make it anew") from error
+
+
+def _gunzipped(path: Path) -> bytes:
+    """A whole file: a gzip stream seeks by reading anew, and Parquet is read from its end."""
+    with open_bytes(path) as stream:
+        content = stream.read(_MOST_GZIPPED_PARQUET + 1)
+    if len(content) > _MOST_GZIPPED_PARQUET:
+        raise DataError(
+            f"expected gzipped Parquet of at most {_MOST_GZIPPED_PARQUET} bytes at {str(path)!r}, got more; unpack it"
+        )
+    return content

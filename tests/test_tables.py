@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drr_agent import lines, tables
 from drr_agent.errors import DataError
 from drr_agent.tables import read_table, table_format
 
@@ -107,10 +109,67 @@ def test_without_a_listener_damage_is_an_error(tmp_path):
         list(read_table(path))
 
 
-def test_cells_may_be_long(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "write"), [pytest.param("t.csv", as_csv, id="csv"), pytest.param("t.jsonl", as_jsonl, id="json-lines")]
+)
+def test_cells_may_be_long(tmp_path, name, write):
+    path = tmp_path / name
+    path.write_bytes(write([{"a": "x" * 10_000_000, "b": "1"}]))
+    before = csv.field_size_limit()
+    rows = read_table(path)
+    assert len(next(rows).cells["a"]) == 10_000_000
+    assert csv.field_size_limit() == before, "other readers of this process keep theirs"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "rows", "rejects"),
+    [
+        pytest.param("t.jsonl", b'{"a": 1}\n{"a": "%s"}\n{"a": 2}\n', [{"a": 1}, {"a": 2}], [2], id="json-lines"),
+        pytest.param("t.jsonl", b'{"a": "%s"}\n{"a": 2}\n', [{"a": 2}], [1], id="first-of-json-lines"),
+        pytest.param("t.jsonl", b'{"a": 1}%s\n{"a": 2}', [{"a": 2}], [1], id="json-and-more"),
+        pytest.param("t.csv", b"a\n1\n%s\n3\n", [{"a": "1"}, {"a": "3"}], [3], id="csv"),
+        pytest.param("t.csv", b'a\n"1\n2%s\n3\n4\n', [{"a": "3"}, {"a": "4"}], [3], id="in-a-quote"),
+        pytest.param("t.tsv", b"a\tb\n%s\t1\n2\t3", [{"a": "2", "b": "3"}], [2], id="tsv"),
+    ],
+)
+@pytest.mark.parametrize("compress", [pytest.param(bytes, id="plain"), pytest.param(gzip.compress, id="gzip")])
+def test_a_line_that_is_too_long_costs_its_own_row(tmp_path, monkeypatch, name, content, rows, rejects, compress):
+    monkeypatch.setattr(lines, "MOST_LINE_BYTES", 1000)
+    path = tmp_path / name
+    path.write_bytes(compress(content % (b"x" * 5000)))
+    found, named = read_all(path)
+    assert found == rows
+    assert [line for line, _ in named] == rejects
+    rejected = []
+    list(read_table(path, on_reject=rejected.append))
+    assert "a line of more than 1000 bytes" in rejected[0].reason
+
+
+def test_a_quote_that_is_never_closed_is_not_held_to_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "_MOST_CELL_CHARS", 1000)
     path = tmp_path / "t.csv"
-    path.write_bytes(as_csv([{"a": "x" * 1_000_000, "b": "1"}]))
-    assert len(next(read_table(path)).cells["a"]) == 1_000_000
+    path.write_bytes(b'a,b\n1,"2\n' + b"3,4\n" * 1000)
+    found, named = read_all(path)
+    assert [reason for _, reason in named] == ["broken CSV"]
+    assert found == [{"a": "3", "b": "4"}] * (1002 - named[0][0])
+    assert 200 < named[0][0] < 300
+
+
+def test_gzipped_parquet_is_not_unpacked_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "_MOST_GZIPPED_PARQUET", 600)
+    path = tmp_path / "t.parquet"
+    path.write_bytes(gzip.compress(as_parquet(ROWS)))
+    with pytest.raises(DataError, match=r"at most 600 bytes.*unpack it"):
+        list(read_table(path))
+
+
+def test_threads_read_long_cells_at_once(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(as_csv([{"a": "x" * 200_000}] * 10))
+    before = csv.field_size_limit()
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda _: len(read_all(path)[0]), range(8))) == [10] * 8
+    assert csv.field_size_limit() == before
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from drr_agent.dm.protocol import DiscriminativeModel
-from drr_agent.runs import Reject
+from drr_agent.runs import pass_over
 from drr_agent.state import Label
 from drr_agent.training.behaviors import Behavior, to_request
 from drr_agent.training.labels import MODEL_KINDS, resolve_without
@@ -180,7 +180,7 @@ class Session:
 def answered_by(log: Path, source: str) -> set[str]:
     """Ids of the attempts that a source has answered for or skipped, in a log; not those whose answer it took back."""
     answered: set[str] = set()
-    for line in read_labels(log, on_reject=_ignore) if log.exists() else ():
+    for line in read_labels(log, on_reject=pass_over) if log.exists() else ():
         if line.source == source and line.id is not None:
             (answered.discard if line.note == UNDONE else answered.add)(line.id)
     return answered
@@ -196,7 +196,3 @@ def select_for_judge(rows: Callable[[], Iterable[Behavior]], *, check: int) -> I
     answered = (row for row in rows() if row["answer"] is not None and is_judged(row))
     yield from heapq.nsmallest(check, answered, key=lambda row: hashlib.sha256(row["id"].encode()).digest())
     yield from (row for row in rows() if row["answer"] is not None and not is_judged(row))
-
-
-def _ignore(reject: Reject) -> None:
-    """Rejected lines are told of when the log is merged."""

@@ -9,7 +9,7 @@ from drr_agent.columns import CellError, resolve_columns, to_text
 from drr_agent.errors import DataError
 from drr_agent.evaluation.samples import SAMPLE_COLUMNS
 from drr_agent.questions import question_key
-from drr_agent.runs import Reject
+from drr_agent.runs import Reject, pass_over
 from drr_agent.tables import TableRow, read_table
 
 _COLUMNS = {role: SAMPLE_COLUMNS[role] for role in ("id", "question", "target")}
@@ -117,11 +117,7 @@ def _cells(
     path: Path, rows: Iterator[TableRow], mapping: Mapping[str, str] | None
 ) -> Iterator[tuple[TableRow, dict[str, object]]]:
     """Every row, and its cells by role. The rows of JSON lines may differ, so all are looked at for the columns."""
-    columns = dict.fromkeys(column for row in read_table(path, on_reject=_ignore) for column in row.cells)
+    columns = dict.fromkeys(column for row in read_table(path, on_reject=pass_over) for column in row.cells)
     roles = resolve_columns(list(columns), mapping, synonyms=_COLUMNS, required=("target",), source=str(path))
     for row in rows:
         yield row, {role: row.cells.get(column) for role, column in roles.items()}
-
-
-def _ignore(reject: Reject) -> None:
-    """Rejected rows are told of when the table is read in earnest."""

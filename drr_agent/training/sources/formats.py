@@ -1,13 +1,17 @@
 """Which reader a source is for: found out from what it is, or named by the caller."""
 
 import logging
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from drr_agent.errors import ConfigError, DataError
+from drr_agent.lines import GzipDamageError, is_gzip, open_bytes
 from drr_agent.parsing import Parser, WholeMessage
 from drr_agent.tables import table_format
 from drr_agent.training.sources.attempts import RunSource
@@ -26,6 +30,9 @@ from drr_agent.training.sources.traces.otel import OtelReader, is_otel
 from drr_agent.training.sources.traces.tracer import TracerReader, is_trace_log
 
 _logger = logging.getLogger(__name__)
+_HEAD_BYTES = 2**26
+"""What tells the format of a longer file; one whose first record is longer has to be named by the caller."""
+_PIECE_BYTES = 2**20
 _BESIDE_LOGS = (".open", ".lock", "-wal", "-shm", "-journal")
 """Endings of files that stand beside a log and are none."""
 
@@ -106,8 +113,42 @@ def _open_file(path: Path, reading: Reading, format: str | None) -> Source:  # n
         return FILE_FORMATS["runs"].opens(path, reading)  # a log that was just rotated
     if not path.is_file():
         raise DataError(f"expected a file or a folder at {str(path)!r}, found nothing; check the path")
-    found = next(known for known in FILE_FORMATS.values() if _suits(known, path))
+    with _head(path) as head:
+        found = next(known for known in FILE_FORMATS.values() if _suits(known, head))
     return found.opens(path, reading)
+
+
+@contextmanager
+def _head(path: Path) -> Iterator[Path]:
+    """A file with the beginning of another: nobody has to read on for a record that never comes, or a line's end."""
+    if is_sqlite(path) or _is_parquet(path) or (path.stat().st_size <= _HEAD_BYTES and not is_gzip(path)):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        head = Path(folder) / path.name.removesuffix(".gz")
+        try:
+            _copy_head(path, head)
+        except OSError:  # no room for it: then the file itself, however much there is to read
+            head = path
+        yield head
+
+
+def _copy_head(path: Path, head: Path) -> None:
+    with suppress(GzipDamageError), open_bytes(path) as stream, head.open("wb") as copy:
+        # by lines: of a gzip that is cut short, those before its end are given
+        for piece in iter(partial(stream.readline, _PIECE_BYTES), b""):
+            if copy.tell() + len(piece) > _HEAD_BYTES:
+                break
+            copy.write(piece)
+    if is_gzip(head) or is_sqlite(head):  # no reader unpacks twice, or a database
+        head.write_bytes(b"")
+
+
+def _is_parquet(path: Path) -> bool:
+    try:
+        return table_format(path) == "parquet"
+    except DataError:
+        return False
 
 
 def _suits(known: _FileFormat, path: Path) -> bool:

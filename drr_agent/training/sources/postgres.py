@@ -1,5 +1,6 @@
 """The tables of a `PostgresSaver` or `AsyncPostgresSaver`, as runs."""
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -19,7 +20,12 @@ _URI = re.compile(r"postgres(ql)?://")
 _KEYWORDS = re.compile(r"\s*(host|hostaddr|port|dbname|user|password|service)\s*=")
 _USER_PASSWORD = re.compile(r"(?<=://)([^:/?#@]*):(.*)@")
 _PASSWORD = re.compile(r"(?i)\b(password|sslpassword)(\s*=\s*)('(?:\\.|[^'\\])*'|[^&\s]*)")
-_PAIRS = re.compile(r"(\s*\w+\s*=\s*('(\\.|[^'\\])*'|(\\.|[^\s\\'])*)(?=\s|$))*\s*")
+_PAIR = re.compile(r"\s*(\w+)\s*=\s*((?:'(?:\\.|[^'\\])*'|(?:\\.|[^\s\\'])*)(?=\s|$))")
+_PAIRS = re.compile(f"(?:{_PAIR.pattern})*\\s*")
+_SHOWN = ("user", "host", "port", "dbname", "service")
+"""What is told of an address; other parts may hold secrets, or say nothing of where it is."""
+_TIMEOUT = re.compile(r"(?i)\bconnect_timeout\s*=")
+_CONNECT_SECONDS = 10
 _WHOLE = re.compile(r"-?\d{1,9}")
 _THREADS_AT_ONCE = 200
 _ROWS_AT_ONCE = 100
@@ -75,10 +81,15 @@ class PostgresReader:
 
     @property
     def location(self) -> str:
-        """The address without passwords."""
+        """User, host, port, database and service of the address, and nothing else."""
         if _URI.match(self.dsn):
-            return _PASSWORD.sub(r"\1\2***", _USER_PASSWORD.sub(r"\1@", self.dsn))
-        return _PASSWORD.sub(r"\1\2***", self.dsn) if _PAIRS.fullmatch(self.dsn) else "(an address that cannot be read)"
+            place, _, settings = _USER_PASSWORD.sub(r"\1@", self.dsn).partition("?")
+            shown = "&".join(pair for pair in settings.split("&") if unquote(pair.partition("=")[0]) in _SHOWN)
+            return f"{place}?{shown}" if shown else place
+        if not _PAIRS.fullmatch(self.dsn):
+            return "(an address that cannot be read)"
+        shown = " ".join(f"{name}={value}" for name, value in _PAIR.findall(self.dsn) if name in _SHOWN)
+        return shown or "(the default server)"
 
     def expected(self) -> int | None:
         """By the writes of attempts: `score` and `decide` make one each.
@@ -104,7 +115,7 @@ class PostgresReader:
     def _connected(self) -> Iterator[Any]:
         psycopg: Any = require_extra("psycopg", extra="postgres", purpose="harvesting PostgreSQL")
         try:
-            with psycopg.connect(self.dsn, client_encoding="utf8") as connection:
+            with psycopg.connect(self.dsn, client_encoding="utf8", **self._patience()) as connection:
                 connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
                 connection.read_only = True
                 yield connection
@@ -113,6 +124,11 @@ class PostgresReader:
                 f"expected the tables of a PostgresSaver at {self.location}, got {self._told(error)}; check the "
                 "address, your rights there, and that the saver's `setup` has run"
             ) from None  # what it was raised from may show the password
+
+    def _patience(self) -> dict[str, int]:
+        """How long to wait for a host that does not answer; psycopg alone would wait two minutes."""
+        is_given = _TIMEOUT.search(self.dsn) is not None or "PGCONNECT_TIMEOUT" in os.environ
+        return {} if is_given else {"connect_timeout": _CONNECT_SECONDS}
 
     def _told(self, error: Any) -> str:
         """An error without any part of a password."""

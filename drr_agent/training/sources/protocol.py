@@ -14,8 +14,8 @@ from drr_agent.training.labels import Labeler
 from drr_agent.training.redaction import DEFAULT_REDACTION, Redaction
 
 Unit = Literal["auto", "root", "call"]
-"""What of a plain trace is an attempt: the root's question and final answer, each chat-model call, or the root where it
-has both and the calls elsewhere."""
+"""What of a plain trace is an attempt: the outermost agent's question and final answer, each model call, or the agent
+where it has both and the calls elsewhere."""
 
 
 class Outcome(NamedTuple):

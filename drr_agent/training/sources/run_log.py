@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from drr_agent.lines import GzipDamageError, estimate_lines, numbered_lines
-from drr_agent.runs import Reject, read_runs
+from drr_agent.runs import Reject, pass_over, read_runs
 from drr_agent.training.drops import Flaw
 from drr_agent.training.sources.protocol import LoggedRun, LostEntry, unreadable
 
@@ -42,10 +42,10 @@ class RunLogReader:
     def expected(self) -> int | None:
         """By the first runs."""
         lines = estimate_lines(self.path)
-        runs = list(islice(read_runs(self.path, on_reject=_ignore), _LOOKED_AT))
-        return (
-            None if lines is None or not runs else round(lines * sum(len(run["attempts"]) for run in runs) / len(runs))
-        )
+        if lines is None:
+            return None
+        runs = list(islice(read_runs(self.path, on_reject=pass_over), _LOOKED_AT))
+        return round(lines * sum(len(run["attempts"]) for run in runs) / len(runs)) if runs else None
 
     def entries(self) -> Iterator[LoggedRun | LostEntry]:
         """Every run; a damaged line or the cut end of a gzip costs what stood there."""
@@ -57,7 +57,3 @@ class RunLogReader:
         except GzipDamageError as damage:
             yield LostEntry("end of file", Flaw("unreadable", str(damage)))
         yield from unreadable(rejects)
-
-
-def _ignore(reject: Reject) -> None:
-    """Rejected lines are told of when the log is read in earnest."""

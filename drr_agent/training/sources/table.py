@@ -17,7 +17,7 @@ from drr_agent.errors import DataError
 from drr_agent.lines import estimate_lines
 from drr_agent.parsing import Parser
 from drr_agent.questions import question_key
-from drr_agent.runs import Reject
+from drr_agent.runs import Reject, pass_over
 from drr_agent.signals import DEFAULT_SIGNALS, SignalInput, compute_signals
 from drr_agent.state import NO_USAGE, Draft
 from drr_agent.tables import TableRow, read_table, table_format
@@ -99,7 +99,7 @@ class TableSource:
             ConfigError: the caller maps a role that does not exist.
             DataError: a column that was asked for, or is needed, is not there.
         """
-        first_rows = islice(self._rows(_ignore), _SEEN_ROWS)
+        first_rows = islice(self._rows(pass_over), _SEEN_ROWS)
         columns = list(dict.fromkeys(column for row in first_rows for column in row.cells))
         for row_filter in self.filters:
             if row_filter.column not in columns:
@@ -234,7 +234,3 @@ def _or_empty(text: str | None) -> str:
 
 def _digest(parts: list[str | int | None]) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
-
-
-def _ignore(reject: Reject) -> None:
-    """Rejected rows are told of when the table is read in earnest."""

@@ -4,12 +4,16 @@ import json
 import pickle
 import socket
 import sys
+import tempfile
 import time
+from urllib.parse import quote
 
 import ormsgpack
 import psycopg
 import pytest
 from fakes import make_attempt, make_run
+from hypothesis import given
+from hypothesis import strategies as st
 from langgraph.checkpoint.postgres import PostgresSaver
 from postgres_server import postgres_server
 from psycopg.conninfo import make_conninfo
@@ -57,13 +61,20 @@ ADDRESSES = {
     "postgresql://localhost/app": "postgresql://localhost/app",
     "postgres://ann@localhost:5432/app": "postgres://ann@localhost:5432/app",
     "postgresql://ann:s3cret@localhost/app": "postgresql://ann@localhost/app",
-    "postgresql://ann:s3cr%40et@h1:1,h2:2/app?sslmode=require": "postgresql://ann@h1:1,h2:2/app?sslmode=require",
+    "postgresql://ann:s3cr%40et@h1:1,h2:2/app?sslmode=require": "postgresql://ann@h1:1,h2:2/app",
     "postgresql://ann:s3cr@et/x?#@localhost/app": "postgresql://ann@localhost/app",
     "postgresql:///app?host=/run&user=ann&password=s3cret&sslpassword=s3cret&x=1": (
-        "postgresql:///app?host=/run&user=ann&password=***&sslpassword=***&x=1"
+        "postgresql:///app?host=/run&user=ann"
     ),
-    "host=localhost password=s3cret dbname=app": "host=localhost password=*** dbname=app",
-    "dbname=app PASSWORD = 's3cret \\' s3cret' user=ann": "dbname=app PASSWORD = *** user=ann",
+    "postgres:///app?options=-c%20x%3Ds3cret&passfile=/s3cret&service=s&port=1": "postgres:///app?service=s&port=1",
+    "postgresql://h/app?sslkey=s3cret&h%6Fst=one&=s3cret&s3cret": "postgresql://h/app?h%6Fst=one",
+    "host=localhost password=s3cret dbname=app": "host=localhost dbname=app",
+    "dbname=app PASSWORD = 's3cret \\' s3cret' user=ann": "dbname=app user=ann",
+    "service=s options='-c x=s3cret' sslpassword=s3cret": "service=s",
+    "user = ann passfile=/s3cret port=1 host='a b'": "user=ann port=1 host='a b'",
+    "password='host=s3cret' user=ann": "user=ann",
+    "password=": "(the default server)",
+    "host=h password=s3cret'": "(an address that cannot be read)",
 }
 
 
@@ -75,9 +86,55 @@ def test_an_address_is_shown_without_its_passwords(address, shown):
     assert "s3cr" not in repr(reader)
 
 
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), st.booleans())
+def test_no_password_is_shown(password, as_uri):
+    secret = f"s3cr{password}s3cr"
+    uri = f"postgresql://ann:{quote(secret, safe='@:?&=')}@localhost/app?user=ann"
+    address = uri if as_uri else make_conninfo(host="localhost", password=secret, sslpassword=secret, dbname="app")
+    shown = PostgresReader(dsn=address).location
+    assert "s3cr" not in shown
+    assert "localhost" in shown
+
+
 @pytest.mark.parametrize("other", ["runs.jsonl", "postgres.sqlite", "/data/postgresql", "mysql://h/d", "C:\\x", ""])
 def test_other_sources_are_no_addresses(other):
     assert not is_postgres(other)
+
+
+@pytest.mark.parametrize(
+    ("address", "variable", "seconds"),
+    [
+        pytest.param("host=h", None, 10, id="by default"),
+        pytest.param("host=h connect_timeout=3", None, None, id="given"),
+        pytest.param("postgresql://h/app?connect_timeout=3", None, None, id="given in a URI"),
+        pytest.param("host=h", "3", None, id="given by the environment"),
+    ],
+)
+def test_a_host_is_waited_for_as_long_as_is_said(monkeypatch, address, variable, seconds):
+    monkeypatch.delenv("PGCONNECT_TIMEOUT", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("PGCONNECT_TIMEOUT", variable)
+    asked = {}
+    monkeypatch.setattr(psycopg, "connect", lambda dsn, **settings: asked.update(settings) or not_there())
+    with pytest.raises(DataError, match="nobody there"):
+        read(address)
+    assert asked.get("connect_timeout") == seconds
+
+
+def not_there():
+    raise psycopg.OperationalError("nobody there")
+
+
+def test_a_host_that_never_answers_is_given_up(monkeypatch):
+    monkeypatch.delenv("PGCONNECT_TIMEOUT", raising=False)
+    monkeypatch.setattr("drr_agent.training.sources.postgres._CONNECT_SECONDS", 2)
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(f"{folder}/.s.PGSQL.5432")
+        silent.listen()
+        with pytest.raises(DataError, match="timeout"):
+            read(f"host={folder} dbname=app")
+    assert time.monotonic() - begun < 20
 
 
 UNREACHABLE = [

@@ -1,11 +1,15 @@
 """A checkpointer's SQLite database: read whatever state it is in, and never written to."""
 
+import io
+import itertools
 import json
 import os
 import pickle
 import random
+import re
 import shutil
 import sqlite3
+import struct
 import sys
 import tempfile
 import warnings
@@ -24,8 +28,9 @@ from drr_agent import create_drr_graph
 from drr_agent.errors import DataError
 from drr_agent.training.drops import Flaw
 from drr_agent.training.sources.protocol import LoggedRun, LostEntry
-from drr_agent.training.sources.sqlite import SqliteReader, is_sqlite
+from drr_agent.training.sources.sqlite import SqliteReader, _first_torn_frame, _sums, is_sqlite
 
+RUNS = 60
 PLAIN = ormsgpack.packb(make_run("plain"))
 
 
@@ -420,6 +425,207 @@ def test_metadata_may_say_anything(tmp_path, metadata):
     rows = [state(checkpoint="1", drr=make_run("r1"), metadata=metadata)]
     rows += [state(checkpoint="2", parent="1", drr=make_run("r2"), metadata=metadata)]
     assert {run["run_id"] for run in runs(write(tmp_path / "c.sqlite", [], rows))} == {"r1", "r2"}
+
+
+# --- damage ----------------------------------------------------------------------------------------------------------
+
+PAGE = 4096
+
+
+def root(path, name):
+    """Where the first page of a table or an index begins."""
+    with closing(sqlite3.connect(path)) as connection:
+        [(page,)] = connection.execute("select rootpage from sqlite_master where name = ?", (name,))
+    return (page - 1) * PAGE
+
+
+def emptied(path, name):
+    """A first page that says of itself that nothing is on it."""
+    content = bytearray(path.read_bytes())
+    at = root(path, name)
+    content[at + 3 : at + 5] = bytes(2)
+    path.write_bytes(content)
+
+
+SILENT = ["sqlite_autoindex_checkpoints_1", "sqlite_autoindex_writes_1", "checkpoints", "writes"]
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_rows_that_are_lost_without_an_error_are_told_of(tmp_path, name):
+    path = write(tmp_path / "c.sqlite", [ended(thread=thread) for thread in "ab"], [state()])
+    assert losses(path) == []
+    emptied(path, name)
+    *_, (place, reason, detail) = losses(path)
+    assert (place, reason) == ("the whole file", "unreadable")
+    assert re.match(r"damaged, so that more may be lost \(.+\)", detail)
+
+
+def test_damage_is_told_of_beside_what_can_be_read(tmp_path):
+    rows = [ended(thread=f"t{n}", value=ormsgpack.packb(make_run(f"r{n}", question="?" * 2000))) for n in range(50)]
+    path = write(tmp_path / "c.sqlite", rows)
+    content = bytearray(path.read_bytes())
+    middle = content.index(b"r25") // PAGE * PAGE
+    content[middle : middle + PAGE] = bytes(PAGE)
+    path.write_bytes(content)
+    assert len([entry for entry in read(path) if isinstance(entry, LoggedRun)]) >= 40
+    assert losses(path)[-1][0] == "the whole file"
+
+
+@pytest.mark.parametrize("statement", ["create virtual table notes using fts5(text)", "create table notes (text)"])
+def test_tables_of_others_are_not_looked_at(tmp_path, statement):
+    path = write(tmp_path / "c.sqlite", [ended()])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(statement)
+        connection.execute("insert into notes values ('x')")
+        connection.commit()
+    assert losses(path) == []
+
+
+def killed(folder, *, index, runs=8, restarted=0):
+    """What a killed writer leaves of runs it committed one by one; of a log that it had begun anew, with old frames."""
+    (folder / "source").mkdir()
+    path = write(folder / "source" / "c.sqlite")
+    with closing(sqlite3.connect(path)) as writer:
+        writer.execute("pragma journal_mode = wal")
+        for number in range(runs):
+            if number == restarted:
+                writer.execute("pragma wal_checkpoint(restart)")
+            value = ormsgpack.packb(make_run(f"r{number}"))
+            writer.execute(
+                "insert into writes values (?, '', '1', 'task', '', 0, 'drr', 'msgpack', ?)", (str(number), value)
+            )
+            writer.commit()
+        for ending in ("", "-wal", *(["-shm"] if index else [])):
+            shutil.copy(f"{path}{ending}", folder / f"c.sqlite{ending}")
+    shutil.rmtree(folder / "source")
+    return folder / "c.sqlite"
+
+
+@pytest.mark.parametrize("index", [True, False], ids=["with its index", "without its index"])
+def test_a_torn_log_is_told_of(tmp_path, index):
+    path = killed(tmp_path, index=index)
+    log, kept = tmp_path / "c.sqlite-wal", listing(tmp_path)
+    assert (len(runs(path)), losses(path)) == (8, [])
+    whole = kept["c.sqlite-wal"][0]
+    frame = 24 + PAGE
+    last = len(whole) // frame
+    for number, at in itertools.product(range(last), (0, 5, 9, 17, 24, 3000)):
+        place = 32 + number * frame + at
+        log.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        if index:
+            (tmp_path / "c.sqlite-shm").write_bytes(kept["c.sqlite-shm"][0])
+        if number < last - 1:
+            assert [detail for _, _, detail in losses(path)] == [
+                f"damaged, so that more may be lost (its write-ahead log breaks off at frame {number + 1}, "
+                "and more was committed)"
+            ]
+        else:
+            assert len(runs(path)) == 7, "what a power cut tore was never acknowledged"
+
+
+@pytest.mark.parametrize("at", [0, 3, 9, 17, 30])
+def test_a_log_whose_beginning_is_damaged_is_told_of(tmp_path, at):
+    path = killed(tmp_path, index=False)
+    log = tmp_path / "c.sqlite-wal"
+    content = bytearray(log.read_bytes())
+    content[at] ^= 1
+    log.write_bytes(content)
+    *_, (_, _, detail) = losses(path)
+    assert "its write-ahead log begins with damage" in detail
+
+
+@pytest.mark.parametrize("content", [b"\x37\x7f\x06\x82" + bytes(60), bytes(64), b"x" * 5000])
+def test_what_is_no_log_is_damage(tmp_path, content):
+    """A header of zeros has the right sums."""
+    path = killed(tmp_path, index=False)
+    (tmp_path / "c.sqlite-wal").write_bytes(content)
+    *_, (_, _, detail) = losses(path)
+    assert "its write-ahead log begins with damage" in detail
+
+
+@pytest.mark.parametrize("size", [0, 10, 32, 40, 24 + PAGE + 40, -PAGE // 2])
+def test_a_log_that_ends_early_is_one_whose_writer_was_killed(tmp_path, size):
+    path = killed(tmp_path, index=False)
+    log = tmp_path / "c.sqlite-wal"
+    log.write_bytes(log.read_bytes()[:size])
+    assert losses(path) == []
+
+
+@given(page=st.sampled_from([512, 1024]), big=st.booleans(), frames=st.binary(max_size=3000))
+def test_any_frames_are_a_log(page, big, frames):
+    header = struct.pack(">6I", 0x377F0682 + big, 3007000, page, 0, 1, 2)
+    sums = struct.pack(">2I", *_sums(">%dI" if big else "<%dI", header, (0, 0)))
+    assert _first_torn_frame(io.BytesIO(header + sums + frames)) is None or frames
+
+
+def test_a_frame_that_is_being_written_is_no_damage(tmp_path, monkeypatch):
+    path = killed(tmp_path, index=False)
+    seen = iter(["its write-ahead log breaks off", None])
+    monkeypatch.setattr("drr_agent.training.sources.sqlite._first_torn_frame", lambda _: next(seen))
+    assert losses(path) == []
+
+
+def test_frames_of_an_older_log_are_no_damage(tmp_path):
+    path = killed(tmp_path, index=False, runs=12, restarted=9)
+    content = (tmp_path / "c.sqlite-wal").read_bytes()
+    frames = [content[place : place + 24] for place in range(32, len(content), 24 + PAGE)]
+    assert len({frame[8:16] for frame in frames}) == 2, "there must be frames of both"
+    assert (len(runs(path)), losses(path)) == (12, [])
+
+
+def test_what_was_never_committed_is_no_loss(tmp_path):
+    path = tmp_path / "c.sqlite"
+    write(tmp_path / "c.sqlite", [ended()])
+    with closing(sqlite3.connect(path)) as writer:
+        writer.execute("pragma journal_mode = wal")
+        writer.execute("pragma cache_size = 1")
+        for number in range(50):
+            writer.execute(
+                "insert into writes values ('a', '', '1', 't', '', ?, 'other', '', zeroblob(5000))", (number,)
+            )
+        content = Path(f"{path}-wal").read_bytes()
+        shutil.copy(path, tmp_path / "killed.sqlite")
+    assert len(content) > 20 * PAGE
+    (tmp_path / "killed.sqlite-wal").write_bytes(content[:9000] + b"x" + content[9001:])
+    assert (len(runs(tmp_path / "killed.sqlite")), losses(tmp_path / "killed.sqlite")) == (1, [])
+
+
+def test_who_writes_meanwhile_is_no_damage(tmp_path, monkeypatch):
+    path = write(tmp_path / "c.sqlite", [ended()])
+    entries = SqliteReader(path=path).entries()
+    next(entries)
+    monkeypatch.setattr("drr_agent.training.sources.sqlite._damage", lambda _: "half of what somebody wrote")
+    os.utime(path, (1, 1))
+    assert [entry.flaw.detail for entry in entries] == ["somebody wrote to it meanwhile; harvest it again"]
+
+
+def harms(page, other):
+    """What may become of a page: its bytes, after something hit it."""
+    for at, value in itertools.product((0, 3, 4, 8, 9, 11, 100, 4000), (0, 1, 13)):
+        yield page[:at] + bytes([value]) + page[at + 1 :]  # in a header, the cells, or their content
+    first = int.from_bytes(page[3:5])
+    for count in {first // 2, first - 1} - {-1}:
+        yield page[:3] + count.to_bytes(2) + page[5:]
+    yield bytes(PAGE)
+    yield other
+
+
+def test_every_run_is_given_or_a_loss_is_told(tmp_path):
+    values = [ormsgpack.packb(make_run(f"r{number}")) for number in range(RUNS)]
+    rows = [ended(thread=f"thread {number:030}", value=value) for number, value in enumerate(values)]
+    path = write(tmp_path / "c.sqlite", rows, [state(thread=row[0]) for row in rows])
+    whole = path.read_bytes()
+    pages = [whole[start : start + PAGE] for start in range(0, len(whole), PAGE)]
+    fewer = 0
+    for number, page in enumerate(pages):
+        for harmed in harms(page, pages[number - 1]):
+            path.write_bytes(b"".join([*pages[:number], harmed, *pages[number + 1 :]]))
+            with suppress(DataError):
+                found = read(path)
+                given = {entry.run["run_id"] for entry in found if isinstance(entry, LoggedRun)}
+                assert len(given) >= RUNS or any(isinstance(entry, LostEntry) for entry in found)
+                fewer += len(given) < RUNS
+    assert fewer > 50, "the harm must be some"
 
 
 PLACE = st.floats(0, 1, exclude_max=True)

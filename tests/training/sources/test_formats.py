@@ -1,0 +1,146 @@
+"""Which reader a file is for: told by its beginning, however long it is, and by nothing else."""
+
+import gzip
+import io
+import json
+import tracemalloc
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fakes import make_attempt, make_run
+from langgraph.checkpoint.sqlite import SqliteSaver
+
+from drr_agent.errors import DataError
+from drr_agent.grading import get_grader
+from drr_agent.training.labels import Labeler
+from drr_agent.training.sources import formats
+from drr_agent.training.sources.formats import open_sources
+from drr_agent.training.sources.protocol import Reading
+
+READING = Reading(labeler=Labeler(grader=get_grader("auto")))
+RUN = json.dumps(make_run(attempts=[make_attempt()])).encode()
+ROW = b'{"question": "2 + 2?", "answer": "4"}'
+LANGSMITH = b'{"id": "1", "run_type": "chain", "inputs": {}, "outputs": {}, "parent_run_id": null, "trace_id": "1"}'
+SPAN = b'{"traceId": "1", "spanId": "2", "name": "n", "startTimeUnixNano": "1", "attributes": []}'
+LINE = b'{"rows": "of no use"}\n'
+
+
+def kind(path):
+    [source] = open_sources(path, READING)
+    return source.kind
+
+
+def parquet():
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([{"question": "2 + 2?", "answer": "4"}]), sink)
+    return sink.getvalue()
+
+
+def database(folder):
+    with SqliteSaver.from_conn_string(str(folder / "made")) as saver:
+        saver.setup()
+    return (folder / "made").read_bytes()
+
+
+KINDS = {
+    "runs": ("f", RUN + b"\n", "runs"),
+    "runs after a torn line": ("f.jsonl", RUN[:50] + b"\n" + RUN, "runs"),
+    "nothing yet": ("f.txt", b"", "runs"),
+    "langsmith": ("f", LANGSMITH, "langsmith"),
+    "spans": ("f", SPAN, "otel"),
+    "an array of spans": ("f.json", b"[" + SPAN + b"," + SPAN + b"]", "otel"),
+    "rows": ("f", ROW, "jsonl"),
+    "csv": ("f.csv", b"question,answer\n1,2\n", "csv"),
+    "parquet": ("f", parquet(), "parquet"),
+}
+
+
+@pytest.mark.parametrize("most", [2**26, 2000], ids=["whole", "by its beginning"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize(("name", "content", "told"), KINDS.values(), ids=KINDS)
+def test_a_file_is_told_by_its_content(tmp_path, monkeypatch, name, content, told, pack, most):
+    monkeypatch.setattr(formats, "_HEAD_BYTES", most)
+    if content.startswith(b"{"):
+        content += b"\n" + LINE * 200
+    path = tmp_path / (name if pack is bytes else f"{name}.gz")
+    path.write_bytes(pack(content) if content else content)
+    assert kind(path) == told
+
+
+def test_a_database_is_told_by_its_content(tmp_path):
+    database(tmp_path)
+    assert kind(tmp_path / "made") == "sqlite"
+
+
+USELESS = {
+    "of no known format": b"PK\x03\x04" + bytes(range(256)),
+    "a cut Parquet file": parquet()[:-20],
+    "packed twice": gzip.compress(gzip.compress(RUN)),
+    "gzip that is cut at once": gzip.compress(RUN)[:12],
+}
+
+
+@pytest.mark.parametrize("content", USELESS.values(), ids=USELESS)
+def test_what_is_of_no_format_is_a_table_that_says_what_is_wrong(tmp_path, content):
+    path = tmp_path / "f.bin"
+    path.write_bytes(content)
+    [source] = open_sources(path, READING)
+    with pytest.raises(DataError, match=r"expected (JSON lines|whole Parquet|a whole gzip)"):
+        list(source.outcomes())
+
+
+def test_a_packed_database_is_none(tmp_path):
+    path = tmp_path / "c.sqlite.gz"
+    path.write_bytes(gzip.compress(database(tmp_path)))
+    with pytest.raises(DataError, match="opens with b'SQLite format 3"):
+        kind(path)
+
+
+def test_what_lies_in_a_folder_costs_nothing_but_itself(tmp_path):
+    for name, content in {"a.bin": b"PK\x03\x04", "b.jsonl": RUN, "c.parquet": parquet()[:-20]}.items():
+        (tmp_path / name).write_bytes(content)
+    assert [(Path(source.location).name, source.kind) for source in open_sources(tmp_path, READING)] == [
+        ("b.jsonl", "runs")
+    ]
+
+
+def test_the_lines_before_the_end_of_a_cut_gzip_tell_its_format(tmp_path):
+    path = tmp_path / "r.gz"
+    path.write_bytes(gzip.compress(RUN + b"\n" + b"".join(b"%d\n" % (n**5) for n in range(5000)))[:-2000])
+    assert kind(path) == "runs"
+
+
+def endless(folder, start):
+    """A small file that unpacks to a line of 256 MB."""
+    path = folder / "endless.jsonl.gz"
+    with gzip.open(path, "wb", compresslevel=1) as stream:
+        stream.write(start)
+        for _ in range(256):
+            stream.write(b" " * 2**20)
+    return path
+
+
+@pytest.mark.parametrize("start", [b"{", b'["', b"{\n ", b'{"a": "'], ids=repr)
+def test_an_endless_line_is_not_read_to_its_end_to_tell_its_format(tmp_path, monkeypatch, start):
+    monkeypatch.setattr(formats, "_HEAD_BYTES", 2**21)
+    path = endless(tmp_path, start)
+    read, readline = [], gzip.GzipFile.readline
+    monkeypatch.setattr(gzip.GzipFile, "readline", lambda self, *most: read.append(1) or readline(self, *most))
+    tracemalloc.start()
+    [source] = open_sources(path, READING)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert source.kind == "jsonl"
+    assert len(read) <= 3
+    assert peak < 30_000_000
+
+
+def test_a_folder_without_space_costs_no_log(tmp_path, monkeypatch):
+    def no_space(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(formats, "_copy_head", no_space)
+    (tmp_path / "r.gz").write_bytes(gzip.compress(RUN))
+    assert kind(tmp_path / "r.gz") == "runs"
