@@ -109,16 +109,6 @@ def read_tokens(value: Any) -> UsageMetadata | None:
     return UsageMetadata(input_tokens=given, output_tokens=made, total_tokens=given + made)
 
 
-def decoded(value: Any) -> Any:
-    """Text that is a JSON object or array as that; anything else as it is."""
-    if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
-
-
 def first_text(fields: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
     """The first of these fields that holds text."""
     found = (fields.get(name) for name in names)

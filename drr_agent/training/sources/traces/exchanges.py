@@ -21,13 +21,13 @@ from drr_agent.parsing import clean_text
 from drr_agent.training.sources.traces.chat_messages import (
     FINISH_KEYS,
     complete_reply,
-    decoded,
     first_text,
     make_reply,
     read_message,
     read_sequence,
     read_tokens,
 )
+from drr_agent.training.sources.traces.soft_json import decoded
 
 _QUESTION_KEYS = (
     *("messages", "contents", "question", "query", "input", "inputs", "prompt", "prompts", "user_input"),
@@ -74,8 +74,11 @@ def read_exchange(request: Any, response: Any, *, instructions: Any, is_call: bo
         messages = [*read_instructions(instructions), *read_request(request)]
         if is_call:
             return Exchange(messages, read_replies(response))
-        answer = read_answer(response)
-        return Exchange(_remembered(messages, response), [] if answer is None else [answer])
+        state = decoded(response)
+        held = (read_sequence(state.get("messages")) if isinstance(state, Mapping) else None) or []
+        asks_last = bool(held) and last_human(held) == len(held) - 1  # then whatever stands beside it is no answer
+        answer = None if asks_last else read_answer(state)
+        return Exchange(_remembered(messages, held), [] if answer is None else [answer])
     except RecursionError:
         return Exchange([], [], damage="JSON nested too deeply")
 
@@ -140,10 +143,8 @@ def asks_tools_alone(reply: AIMessage) -> bool:
     return bool(reply.tool_calls) and not str(reply.text).strip()
 
 
-def _remembered(messages: list[BaseMessage], response: Any) -> list[BaseMessage]:
+def _remembered(messages: list[BaseMessage], held: list[BaseMessage]) -> list[BaseMessage]:
     """The messages up to the question, from the output of a graph that remembers those before."""
-    state = decoded(response)
-    held = read_sequence(state.get("messages") if isinstance(state, Mapping) else None) or []
     asked, place = last_human(messages), last_human(held)
     if asked is None or place is None or place < asked or held[place].text != messages[asked].text:
         return messages

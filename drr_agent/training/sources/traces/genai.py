@@ -16,10 +16,10 @@ from typing import Any
 from langchain_core.messages.ai import UsageMetadata
 
 from drr_agent.parsing import clean_text
-from drr_agent.state import RunLabel
-from drr_agent.training.sources.traces.chat_messages import decoded, first_text, read_tokens
-from drr_agent.training.sources.traces.span_tree import SpanKind
-from drr_agent.training.sources.traces.verdicts import make_label, read_verdict
+from drr_agent.training.sources.traces.chat_messages import first_text, read_tokens
+from drr_agent.training.sources.traces.soft_json import decoded, read_object
+from drr_agent.training.sources.traces.span_tree import SpanKind, read_turn
+from drr_agent.training.sources.traces.verdicts import EVALUATOR, Judgment, make_judgment, read_verdict
 
 Event = Mapping[str, Any]
 """An event of a span, or a log record that names one: `name`, `attributes`, `body`, `at`."""
@@ -40,6 +40,7 @@ _THREADS = (
     *("traceloop.association.properties.thread_id", "traceloop.association.properties.session_id"),
     *("langsmith.metadata.thread_id", "langsmith.metadata.session_id", "langsmith.metadata.conversation_id"),
 )
+_TURNS = ("langsmith.metadata.drr_turn", "traceloop.association.properties.drr_turn")
 _MODELS = ("gen_ai.request.model", "gen_ai.response.model", "llm.model_name", "llm.request.model")
 _INPUT_TOKENS = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt")
 _OUTPUT_TOKENS = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion")
@@ -134,15 +135,21 @@ def read_thread(attributes: Mapping[str, Any]) -> str | None:
     return first_text(attributes, _THREADS)
 
 
-def read_labels(events: list[Event]) -> list[RunLabel]:
+def read_drr_turn(attributes: Mapping[str, Any]) -> int | None:
+    """The turn of a drr run that a call was made for, where its tracer keeps the metadata of a call."""
+    held = {"drr_turn": next((attributes[name] for name in _TURNS if name in attributes), None)}
+    return read_turn(held) or read_turn(read_object(attributes.get("metadata")))
+
+
+def read_judgments(events: list[Event]) -> list[Judgment]:
     """What evaluators said: the conventions do not tell models from other programs, so they count as judges."""
-    labels = []
+    judgments = []
     for event in (event for event in events if event["name"] == "gen_ai.evaluation.result"):
         said = {name.removeprefix("gen_ai.evaluation."): value for name, value in event["attributes"].items()}
         word, number = said.get("score.label"), said.get("score.value")
         value = number if read_verdict(word) is None else word
-        labels.append(make_label("judge", said.get("name"), value, at=event["at"]))
-    return labels
+        judgments.append(make_judgment(EVALUATOR, said.get("name"), value, at=event["at"]))
+    return judgments
 
 
 def read_error(is_failed: bool, said: Any, attributes: Mapping[str, Any], events: list[Event]) -> str | None:  # noqa: FBT001

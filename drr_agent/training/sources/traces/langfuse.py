@@ -4,9 +4,9 @@ Rows may be JSON, JSON lines, CSV or Parquet, with names in either case (`traceI
 them hold their observations and scores. Scores and traces are also looked for beside a file of observations: in files
 of its folder whose names begin so, and in the folders `scores` and `traces` beside its own, as blob storage has them.
 
-A score of a reviewer is a label `human:NAME`, of an evaluator `judge:NAME`, of a program `feedback:NAME`; a reviewer's
-correction is the target. No entries by design: scores of sessions and of other traces than those of the file, and score
-columns of tables exported from the pages, which do not say who scored.
+Whose word a score is, is said in `verdicts`; a reviewer's correction is the target. No entries by design: scores of
+sessions and of other traces than those of the file, and score columns of tables exported from the pages, which do not
+say who scored.
 """
 
 import json
@@ -21,14 +21,8 @@ from drr_agent.training.drops import Flaw
 from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Unit
 from drr_agent.training.sources.traces.calls import Call
 from drr_agent.training.sources.traces.langfuse_rows import Row, RowKind, read_spans, row_kind, snake_cased, trace_of
-from drr_agent.training.sources.traces.records import (
-    Record,
-    as_record,
-    first_records,
-    read_list,
-    read_records,
-    read_text,
-)
+from drr_agent.training.sources.traces.records import Record, as_record, first_records, read_records
+from drr_agent.training.sources.traces.soft_json import read_list, read_text
 from drr_agent.training.sources.traces.spans import group_entries, trace_entries
 from drr_agent.training.spool import Spool
 from drr_agent.training.times import to_utc

@@ -1,4 +1,4 @@
-"""Rows of Langfuse's tables as spans and labels."""
+"""Rows of Langfuse's tables as spans and judgments."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -6,11 +6,10 @@ from typing import Any, Literal
 
 from langchain_core.messages.ai import UsageMetadata
 
-from drr_agent.state import RunLabel
 from drr_agent.training.sources.traces.chat_messages import first_text, read_tokens
-from drr_agent.training.sources.traces.records import read_object, read_text
-from drr_agent.training.sources.traces.span_tree import Span, SpanKind, seconds_between
-from drr_agent.training.sources.traces.verdicts import make_label
+from drr_agent.training.sources.traces.soft_json import read_object, read_text
+from drr_agent.training.sources.traces.span_tree import Span, SpanKind, read_turn, seconds_between
+from drr_agent.training.sources.traces.verdicts import Judgment, make_judgment
 from drr_agent.training.times import to_utc
 
 Row = Mapping[str, Any]
@@ -22,7 +21,6 @@ _KINDS: dict[str, SpanKind] = {
     **dict.fromkeys(("span", "agent", "chain"), "agent"),
     **dict.fromkeys(("event", "tool", "retriever", "evaluator", "embedding", "guardrail"), "other"),
 }
-_SOURCES = {"annotation": "human", "eval": "judge"}
 _TRACE_MARKS = {
     *("project_id", "session_id", "user_id", "release", "public", "bookmarked", "environment", "tags"),
     *("observations", "scores", "html_path", "trace_name"),
@@ -55,7 +53,7 @@ def trace_of(row: Row) -> str | None:
 
 def read_spans(trace: str, rows: Mapping[RowKind, list[Row]]) -> Iterator[Span]:
     """The trace as a whole, and its observations below it."""
-    labels, targets = _read_scores(rows["score"])
+    judgments, targets = _read_scores(rows["score"])
     first: Row = rows["observation"][0] if rows["observation"] else {}
     whole: Row = rows["trace"][-1] if rows["trace"] else {}
     yield Span(
@@ -68,17 +66,17 @@ def read_spans(trace: str, rows: Mapping[RowKind, list[Row]]) -> Iterator[Span]:
         thread=read_text(whole.get("session_id")),
         request=whole.get("input"),
         response=whole.get("output"),
-        labels=labels.get(_WHOLE, []),
+        judgments=judgments.get(_WHOLE, []),
         target=targets.get(_WHOLE),
     )
     known = {read_text(row.get("id")) for row in rows["observation"]}
     for row in rows["observation"]:
         own, parent = read_text(row.get("id")) or "", read_text(row.get("parent_observation_id"))
         above = parent if parent in known and parent is not None else _WHOLE
-        yield _read_observation(row, own, above, labels.get(own, []), targets.get(own))
+        yield _read_observation(row, own, above, judgments.get(own, []), targets.get(own))
 
 
-def _read_observation(row: Row, own: str, parent: str, labels: list[RunLabel], target: str | None) -> Span:
+def _read_observation(row: Row, own: str, parent: str, judgments: list[Judgment], target: str | None) -> Span:
     started_at, ended_at = to_utc(row.get("start_time")), to_utc(row.get("end_time"))
     return Span(
         id=own,
@@ -94,8 +92,9 @@ def _read_observation(row: Row, own: str, parent: str, labels: list[RunLabel], t
         response=row.get("output"),
         usage=_read_usage(row),
         error=read_text(row.get("status_message")) or "unknown" if _word(row, "level") == "error" else None,
-        labels=labels,
+        judgments=judgments,
         target=target,
+        turn=read_turn(read_object(row.get("metadata"))),
     )
 
 
@@ -110,9 +109,9 @@ def _read_usage(row: Row) -> UsageMetadata | None:
     return next((tokens for tokens in found if tokens is not None and tokens["total_tokens"] > 0), None)
 
 
-def _read_scores(rows: list[Row]) -> tuple[dict[str, list[RunLabel]], dict[str, str]]:
-    """Labels and corrections, by the observation they are of."""
-    labels: dict[str, list[RunLabel]] = {}
+def _read_scores(rows: list[Row]) -> tuple[dict[str, list[Judgment]], dict[str, str]]:
+    """Judgments and corrections, by the observation they are of."""
+    judgments: dict[str, list[Judgment]] = {}
     targets: dict[str, str] = {}
     for row in rows:
         subject = read_object(row.get("subject"))
@@ -124,9 +123,13 @@ def _read_scores(rows: list[Row]) -> tuple[dict[str, list[RunLabel]], dict[str, 
             targets[held] = text
         elif kind not in ("correction", "text"):
             value = text if kind == "categorical" or row.get("value") is None else row["value"]
-            by, at = _SOURCES.get(_word(row, "source"), "feedback"), row.get("timestamp") or row.get("created_at")
-            labels.setdefault(held, []).append(make_label(by, row.get("name"), value, at=at))
-    return labels, targets
+            judgments.setdefault(held, []).append(_read_judgment(row, value))
+    return judgments, targets
+
+
+def _read_judgment(row: Row, value: Any) -> Judgment:
+    at, author = row.get("timestamp") or row.get("created_at"), row.get("author_user_id")
+    return make_judgment(row.get("source"), row.get("name"), value, author=author, at=at)
 
 
 def snake_cased(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A LangSmith project, read over its API: `langsmith://PROJECT`, by name or id, with the key in the environment."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,13 +22,15 @@ from drr_agent.training.times import to_utc
 SCHEME = "langsmith://"
 _HOSTED = "https://api.smith.langchain.com"
 _FIELDS = (
-    *("ID", "RUN_TYPE", "PARENT_RUN_IDS", "TRACE_ID", "DOTTED_ORDER", "THREAD_ID"),
+    *("ID", "NAME", "RUN_TYPE", "PARENT_RUN_IDS", "TRACE_ID", "DOTTED_ORDER", "THREAD_ID"),
     *("START_TIME", "END_TIME", "ERROR", "INPUTS", "OUTPUTS", "EXTRA", "METADATA", "FEEDBACK_STATS"),
 )
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """Without a time the API gives the last day alone."""
 _MOST_PER_PAGE = 1_000
 _RUNS_PER_FEEDBACK_PAGE = 100
+_FEEDBACK_PER_PAGE = 100
+"""As the SDK asks for it."""
 _RETRIES = 6
 """Queries are limited to a few in ten seconds; the SDK waits as long as it is told to, or ever longer."""
 
@@ -115,21 +117,58 @@ class LangSmithApiReader:
                 page_size=self.page_size,
                 selects=list(_FIELDS),
             )
-            for run in found:
+            for run in _paged(found, api.server):
                 yield run.to_dict(mode="json", warnings=False) if hasattr(run, "to_dict") else run
+        except DataError:
+            raise
         except (TypeError, AttributeError, ValueError) as error:  # the SDK trusts what it is sent
             raise _refusal(api.server, f"a reply of another form ({type(error).__name__})") from None
+
+
+def _paged(page: Any, server: str) -> Iterator[Any]:
+    """The items of a page and of those after it.
+
+    Raises:
+        DataError: a page goes on where one before went on: there would be no end.
+    """
+    cursors: set[str] = set()
+    while True:
+        yield from page.items
+        if not page.has_next_page():
+            return
+        if page.next_cursor in cursors:
+            raise _refusal(server, "a cursor that it gave before")
+        cursors.add(page.next_cursor)
+        page = page.get_next_page()
 
 
 def _fetch_feedback(api: _Api, shelf: TraceShelf, run_ids: list[str]) -> Iterator[LostEntry]:
     """The records behind the sums that the runs carry: only they know times and corrections."""
     try:
-        found = list(api.client.list_feedback(run_ids=run_ids)) if run_ids else []
+        found = list(_finite(api.client.list_feedback(run_ids=run_ids), api.server)) if run_ids else []
+    except DataError:
+        raise
     except (TypeError, ValueError) as error:  # one that the SDK does not take costs those it came with
         yield LostEntry("a page of feedback", Flaw("unreadable", f"{type(error).__name__} of the SDK"))
         return
     for feedback in found:
         yield from shelve(shelf, feedback.model_dump(mode="json"), f"feedback {feedback.id}")
+
+
+def _finite(found: Iterable[Any], server: str) -> Iterator[Any]:
+    """The records; single ones may come twice, where feedback is given meanwhile and pages overlap.
+
+    Raises:
+        DataError: a page was given before as a whole: there would be no end.
+    """
+    seen: set[UUID] = set()
+    again = 0
+    for feedback in found:
+        again = again + 1 if feedback.id in seen else 0
+        if again == _FEEDBACK_PER_PAGE:
+            raise _refusal(server, "a page of feedback that it gave before")
+        seen.add(feedback.id)
+        yield feedback
 
 
 def _project_id(api: _Api, project: str) -> str:

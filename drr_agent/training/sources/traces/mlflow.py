@@ -3,9 +3,9 @@
 JSON may be one trace a line, an array, the output of `mlflow traces get`, or `{"traces": […]}`. A table, as CSV or
 Parquet, has the whole trace as JSON in its column `trace`; a Parquet file may do without.
 
-A person's feedback is a label `human:NAME`, an LLM judge's `judge:NAME`, a program's `environment:NAME`; an expectation
-with a usual name, such as `expected_response`, is the target. What an assessment replaced is not read. No entries by
-design: issues, expectations of anything else, and what `spans.py` says of tools and the like.
+Whose word feedback is, is said in `verdicts`; an expectation with a usual name, such as `expected_response`, is the
+target. What an assessment replaced is not read. No entries by design: issues, expectations of anything else, and what
+`spans.py` says of tools and the like.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,8 @@ from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Unit
 from drr_agent.training.sources.traces.calls import Call
 from drr_agent.training.sources.traces.chat_messages import first_text
 from drr_agent.training.sources.traces.mlflow_spans import read_spans
-from drr_agent.training.sources.traces.records import Record, as_record, first_records, read_object, read_records
+from drr_agent.training.sources.traces.records import Record, as_record, first_records, read_records
+from drr_agent.training.sources.traces.soft_json import read_object
 from drr_agent.training.sources.traces.span_tree import Span
 from drr_agent.training.sources.traces.spans import group_entries, trace_entries
 

@@ -1,24 +1,21 @@
-"""MLflow's spans and assessments as spans and labels."""
+"""MLflow's spans and assessments as spans and judgments."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from drr_agent.parsing import clean_text
-from drr_agent.state import RunLabel
 from drr_agent.training.drops import Flaw
 from drr_agent.training.sources.protocol import LostEntry
 from drr_agent.training.sources.traces.chat_messages import first_text, read_tokens
-from drr_agent.training.sources.traces.records import read_object
-from drr_agent.training.sources.traces.span_tree import Span, SpanKind, read_span_id, seconds_between
-from drr_agent.training.sources.traces.verdicts import make_label
+from drr_agent.training.sources.traces.soft_json import decoded_fully, read_object
+from drr_agent.training.sources.traces.span_tree import Span, SpanKind, read_span_id, read_turn, seconds_between
+from drr_agent.training.sources.traces.verdicts import Judgment, make_judgment
 from drr_agent.training.times import to_utc
 
 _KINDS: dict[str, SpanKind] = {
     **dict.fromkeys(("CHAT_MODEL", "LLM"), "call"),
     **dict.fromkeys(("AGENT", "CHAIN", "WORKFLOW", "UNKNOWN", ""), "agent"),
 }
-_SOURCES = {"HUMAN": "human", "LLM_JUDGE": "judge", "AI_JUDGE": "judge", "CODE": "environment"}
 _TARGETS = {
     *("expected_response", "expected_answer", "expected_output", "expected_value", "expected"),
     *("ground_truth", "reference", "answer", "target", "gold"),
@@ -31,7 +28,7 @@ _TIMES = ("last_update_time", "create_time", "last_update_time_ms", "create_time
 def read_spans(trace: str, info: Mapping[str, Any], data: Mapping[str, Any], place: str) -> Iterator[Span | LostEntry]:
     """The trace as a whole, and its spans below it."""
     metadata = read_object(info.get("trace_metadata") or info.get("request_metadata"))
-    labels, targets = _read_assessments(info.get("assessments"))
+    judgments, targets = _read_assessments(info.get("assessments"))
     held = data.get("spans")
     spans = held if isinstance(held, list) else []
     # what a trace says of itself is cut off, except where an old one holds it whole and nothing else
@@ -44,10 +41,10 @@ def read_spans(trace: str, info: Mapping[str, Any], data: Mapping[str, Any], pla
         name=first_text(read_object(info.get("tags")), ("mlflow.traceName",)) or "",
         started_at=to_utc(info.get("request_time") or info.get("timestamp_ms")),
         thread=first_text(metadata, ("mlflow.trace.session",)),
-        request=_decoded_text(alone.get("request")),
-        response=_decoded_text(alone.get("response")),
+        request=decoded_fully(alone.get("request")),
+        response=decoded_fully(alone.get("response")),
         error="unknown" if not spans and (info.get("state") or info.get("status")) == "ERROR" else None,
-        labels=labels.get(_WHOLE, []),
+        judgments=judgments.get(_WHOLE, []),
         target=targets.get(_WHOLE),
     )
     known = {_span_id(span) for span in spans if isinstance(span, Mapping)}
@@ -58,14 +55,14 @@ def read_spans(trace: str, info: Mapping[str, Any], data: Mapping[str, Any], pla
         else:
             parent = read_span_id(span.get("parent_span_id", span.get("parent_id")))
             yield _read_span(
-                trace, span, own, parent if parent in known else None, labels.get(own, []), targets.get(own)
+                trace, span, own, parent if parent in known else None, judgments.get(own, []), targets.get(own)
             )
 
 
 def _read_span(
-    trace: str, span: Mapping[str, Any], own: str, parent: str | None, labels: list[RunLabel], target: str | None
+    trace: str, span: Mapping[str, Any], own: str, parent: str | None, judgments: list[Judgment], target: str | None
 ) -> Span:
-    attributes = {name: _decoded_text(value) for name, value in read_object(span.get("attributes")).items()}
+    attributes = {name: decoded_fully(value) for name, value in read_object(span.get("attributes")).items()}
     started_at = to_utc(span.get("start_time_unix_nano", span.get("start_time")))
     ended_at = to_utc(span.get("end_time_unix_nano", span.get("end_time")))
     kind = attributes.get("mlflow.spanType")
@@ -82,8 +79,9 @@ def _read_span(
         response=attributes.get("mlflow.spanOutputs"),
         usage=read_tokens(attributes.get("mlflow.chat.tokenUsage")),
         error=_read_error(span),
-        labels=labels,
+        judgments=judgments,
         target=target,
+        turn=read_turn(read_object(attributes.get("metadata"))),
     )
 
 
@@ -102,9 +100,9 @@ def _read_error(span: Mapping[str, Any]) -> str | None:
     return first_text({**span, **status}, ("message", "status_message")) or "unknown"
 
 
-def _read_assessments(value: Any) -> tuple[dict[str, list[RunLabel]], dict[str, str]]:
-    """Labels and targets, by the span they are of."""
-    labels: dict[str, list[RunLabel]] = {}
+def _read_assessments(value: Any) -> tuple[dict[str, list[Judgment]], dict[str, str]]:
+    """Judgments and targets, by the span they are of."""
+    judgments: dict[str, list[Judgment]] = {}
     targets: dict[str, str] = {}
     for item in value if isinstance(value, list) else []:
         assessment = read_object(item)
@@ -118,21 +116,15 @@ def _read_assessments(value: Any) -> tuple[dict[str, list[RunLabel]], dict[str, 
             if name in _TARGETS and isinstance(expected, str | int | float) and str(expected).strip():
                 targets[held] = clean_text(str(expected))
         elif feedback:
-            by = _SOURCES.get(str(read_object(assessment.get("source")).get("source_type")).upper(), "feedback")
-            at = next((assessment[time] for time in _TIMES if assessment.get(time)), None)
-            labels.setdefault(held, []).append(make_label(by, name, feedback.get("value"), at=at))
-    return labels, targets
+            judgments.setdefault(held, []).append(_read_judgment(assessment, name, feedback.get("value")))
+    return judgments, targets
+
+
+def _read_judgment(assessment: Mapping[str, Any], name: str | None, value: Any) -> Judgment:
+    source = read_object(assessment.get("source"))
+    at = next((assessment[time] for time in _TIMES if assessment.get(time)), None)
+    return make_judgment(source.get("source_type"), name, value, author=source.get("source_id"), at=at)
 
 
 def _span_id(span: Mapping[str, Any]) -> str | None:
     return read_span_id(span.get("span_id", read_object(span.get("context")).get("span_id")))
-
-
-def _decoded_text(value: Any) -> Any:
-    """What MLflow wrote as JSON, also where it is text alone."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value

@@ -191,7 +191,8 @@ def _read_span(span: str, record: Record, logged: list[genai.Event]) -> Span:
         usage=genai.read_usage(attributes),
         finish=genai.read_finish(attributes),
         error=genai.read_error(is_failed, _get(said, ("description", "message")), attributes, events),
-        labels=genai.read_labels(events),
+        judgments=genai.read_judgments(events),
+        turn=genai.read_drr_turn(attributes),
     )
 
 

@@ -15,12 +15,10 @@ from typing import IO, Any, NamedTuple
 
 from drr_agent.errors import DataError
 from drr_agent.lines import GzipDamageError, numbered_lines, open_bytes
-from drr_agent.parsing import clean_text
 from drr_agent.runs import Reject
 from drr_agent.tables import read_table, table_format
 from drr_agent.training.drops import Flaw
 from drr_agent.training.sources.protocol import LostEntry, unreadable
-from drr_agent.training.sources.traces.chat_messages import decoded
 
 _BOM = b"\xef\xbb\xbf"
 _CHUNK_CHARS = 2**20
@@ -67,32 +65,6 @@ def as_record(place: str, text: str | bytes) -> Record | LostEntry:
         return _as_object(place, json.loads(text))
     except (ValueError, RecursionError) as error:
         return LostEntry(place, Flaw("unreadable", f"torn or invalid JSON ({error})"))
-
-
-def read_object(value: Any) -> dict[str, Any]:
-    """An object, given as one, as its JSON text, or as the list of pairs that Parquet gives; else an empty one."""
-    found = _soft(value)
-    if isinstance(found, list) and all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in found):
-        found = {str(name): inner for name, inner in found}
-    return found if isinstance(found, dict) else {}
-
-
-def read_list(value: Any) -> list[Any]:
-    """A list, given as one or as its JSON text; else an empty one."""
-    found = _soft(value)
-    return found if isinstance(found, list) else []
-
-
-def read_text(value: Any) -> str | None:
-    """Text that says something."""
-    return clean_text(value).strip() or None if isinstance(value, str) else None
-
-
-def _soft(value: Any) -> Any:
-    try:
-        return decoded(value)
-    except RecursionError:
-        return None
 
 
 def _as_object(place: str, value: Any) -> Record | LostEntry:

@@ -10,10 +10,13 @@ from typing import Any, Literal, NamedTuple
 from langchain_core.messages.ai import UsageMetadata
 
 from drr_agent.parsing import clean_text
-from drr_agent.state import RunLabel
+from drr_agent.training.sources.traces.verdicts import Judgment
 
 _BASE64_LENGTHS = (12, 24)
 """Characters of eight and of sixteen bytes."""
+
+_MOST_TURNS = 2**31
+_MOST_DIGITS = 20
 
 SpanKind = Literal["call", "agent", "trace", "other"]
 """A model call; an agent, chain, graph or traced function; the whole trace; a tool and the like."""
@@ -44,8 +47,12 @@ class Span:
     usage: UsageMetadata | None = None
     finish: str | None = None
     error: str | None = None
-    labels: Sequence[RunLabel] = field(default_factory=list)
+    judgments: Sequence[Judgment] = field(default_factory=list)
     target: str | None = None
+    turn: int | None = None
+    """The turn of a drr run that this call was made for."""
+    uid: str | None = None
+    """Its id as an attempt, where the store has one that no other trace has; else it is made of trace and id."""
 
 
 class SpanTree(NamedTuple):
@@ -54,6 +61,10 @@ class SpanTree(NamedTuple):
     root: Span
     children: Mapping[str, Sequence[Span]]
     """By the parent's id."""
+
+    def holds(self, span: Span) -> bool:
+        """Whether a span is in it."""
+        return span.id in self.children
 
     def walk(self, start: Span | None = None) -> Iterator[Span]:
         """A span and all below it, or all spans, parents first."""
@@ -92,6 +103,14 @@ def read_span_id(value: Any) -> str | None:
         except ValueError:
             return text
     return text or None
+
+
+def read_turn(metadata: Mapping[str, Any]) -> int | None:
+    """The turn of a drr run that a call was made for, which its graph says in the metadata of the call."""
+    turn = metadata.get("drr_turn")
+    if isinstance(turn, str) and turn.isascii() and turn.isdecimal():  # some tracers know texts alone
+        turn = int(turn[:_MOST_DIGITS])
+    return turn if type(turn) is int and 0 < turn < _MOST_TURNS else None
 
 
 def seconds_between(started_at: str | None, ended_at: str | None) -> float:

@@ -1,6 +1,5 @@
 """Runs of traces with the names of LangSmith's `Run`, nested or one a row, cut to what readers need."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -11,17 +10,18 @@ from drr_agent.columns import CellError, is_missing
 from drr_agent.parsing import clean_text
 from drr_agent.training.drops import Flaw
 from drr_agent.training.sources.protocol import LostEntry
-from drr_agent.training.sources.traces.span_tree import seconds_between
+from drr_agent.training.sources.traces.soft_json import decoded_softly, read_list, read_object
+from drr_agent.training.sources.traces.span_tree import SpanKind, read_turn, seconds_between
 from drr_agent.training.sources.traces.trace_feedback import Feedback, read_feedback, read_feedback_stats
 from drr_agent.training.times import to_utc
 
 _THREADS = ("thread_id", "session_id", "conversation_id")
 _MODELS = ("model", "model_name", "model_id")
-_LLM_TYPES = ("llm", "LLM", "chat_model")
-_OPENINGS = ("{", "[", "n")
-"""How the JSON of an object, a list and null begins."""
+_KINDS: dict[Any, SpanKind] = {
+    **dict.fromkeys(("llm", "chat_model"), "call"),
+    **dict.fromkeys(("tool", "retriever", "embedding", "prompt", "parser"), "other"),
+}
 _DEEPEST = 200
-_MOST_TURNS = 2**31
 _MOST_ERROR_CHARS = 2_000
 
 
@@ -34,7 +34,8 @@ class TraceRun(TypedDict):
     parent: str | None
     order: str
     """Sorts a trace's runs as they began, parents first."""
-    is_llm: bool
+    kind: SpanKind
+    name: str
     started_at: str | None
     """As `to_utc` gives it."""
     seconds: float
@@ -54,11 +55,6 @@ class Tree(NamedTuple):
     place: str
     """Where in the store, such as `line 17` or `trace 3f2a…`."""
     runs: Sequence[TraceRun]
-
-    @property
-    def root(self) -> TraceRun | None:
-        """The run that has no parent; `None` where the store does not have it."""
-        return next((run for run in self.runs if run["parent"] is None), None)
 
 
 def read_runs(row: Mapping[str, Any], *, place: str) -> Iterator[TraceRun | LostEntry]:
@@ -81,7 +77,7 @@ def read_runs(row: Mapping[str, Any], *, place: str) -> Iterator[TraceRun | Lost
             trace = run["trace"]
         if isinstance(raw, Mapping):
             own = read_id(raw.get("id")) or parent
-            waiting += [(child, own, trace) for child in reversed(_list(raw.get("child_runs")))]
+            waiting += [(child, own, trace) for child in reversed(read_list(raw.get("child_runs")))]
 
 
 def merge_runs(runs: Sequence[TraceRun]) -> list[TraceRun]:
@@ -113,18 +109,22 @@ def _read_run(raw: Any, parent: str | None, trace: str | None) -> TraceRun:
     run_id = read_id(raw.get("id")) if isinstance(raw, Mapping) else None
     if run_id is None:
         raise CellError("a run without an id")
-    extra = _soft(raw.get("extra"))
-    metadata, params = _soft(extra.get("metadata") or raw.get("metadata")), _soft(extra.get("invocation_params"))
-    order, started_at, turn = raw.get("dotted_order"), to_utc(raw.get("start_time")), metadata.get("drr_turn")
-    ancestors = [*_ids_in(order)[:-1], *_list(raw.get("parent_run_ids")), raw.get("parent_run_id")]
+    extra = read_object(raw.get("extra"))
+    metadata, params = (
+        read_object(extra.get("metadata") or raw.get("metadata")),
+        read_object(extra.get("invocation_params")),
+    )
+    order, started_at = raw.get("dotted_order"), to_utc(raw.get("start_time"))
+    ancestors = [*_ids_in(order)[:-1], *read_list(raw.get("parent_run_ids")), raw.get("parent_run_id")]
     above = next(filter(None, map(read_id, reversed(ancestors))), None)
-    top = run_id if _list(raw.get("child_runs")) else None
+    top = run_id if read_list(raw.get("child_runs")) else None
     return {
         "trace": read_id(raw.get("trace_id")) or read_id(next(iter(_ids_in(order)), None)) or trace or top,
         "id": run_id,
         "parent": None if above == run_id else above or parent,
         "order": clean_text(order) if isinstance(order, str) else started_at or "",
-        "is_llm": raw.get("run_type") in _LLM_TYPES,
+        "kind": _read_kind(raw.get("run_type")),
+        "name": _first_text([raw.get("name")]) or "",
         "started_at": started_at,
         "seconds": seconds_between(started_at, to_utc(raw.get("end_time"))),
         "error": _read_error(raw.get("error")),
@@ -132,17 +132,21 @@ def _read_run(raw: Any, parent: str | None, trace: str | None) -> TraceRun:
         "outputs": _payload(raw.get("outputs"), "outputs"),
         "thread": _first_text([*(metadata.get(name) for name in _THREADS), raw.get("thread_id")]),
         "model": _first_text([metadata.get("ls_model_name"), *(params.get(name) for name in _MODELS)]),
-        "turn": turn if type(turn) is int and 0 < turn < _MOST_TURNS else None,
+        "turn": read_turn(metadata),
         "feedback": [*read_feedback_stats(raw.get("feedback_stats")), *_feedback(raw)],
     }
 
 
+def _read_kind(run_type: Any) -> SpanKind:
+    return _KINDS.get(run_type.lower(), "agent") if isinstance(run_type, str) else "agent"
+
+
 def _feedback(raw: Mapping[str, Any]) -> list[Feedback]:
-    return [*filter(None, map(read_feedback, _list(raw.get("feedback"))))]
+    return [*filter(None, map(read_feedback, read_list(raw.get("feedback"))))]
 
 
 def _lost_feedback(raw: Mapping[str, Any], place: str) -> Iterator[LostEntry]:
-    for _ in range(len(_list(raw.get("feedback"))) - len(_feedback(raw))):
+    for _ in range(len(read_list(raw.get("feedback"))) - len(_feedback(raw))):
         yield LostEntry(place, Flaw("bad value", "feedback without a key"))
 
 
@@ -152,35 +156,14 @@ def _payload(value: Any, name: str) -> dict[str, Any]:
     Raises:
         CellError: they are no object, or one that is nested too deeply.
     """
-    found = _parsed(value)
-    if is_missing(found):
+    found = decoded_softly(value)
+    if is_missing(found) or found == "null":
         return {}
     if not isinstance(found, dict):
         raise CellError(f"{name} that are not an object but {type(found).__name__}")
     if _too_deep(found):
         raise CellError(f"{name} nested deeper than {_DEEPEST}")
     return found
-
-
-def _parsed(value: Any) -> Any:
-    """A value, or the value that its text is the JSON of."""
-    if not isinstance(value, str) or value.lstrip()[:1] not in _OPENINGS:
-        return value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return value
-
-
-def _soft(value: Any) -> dict[str, Any]:
-    """An object that may be missing or broken: nothing is lost without it but a name."""
-    found = _parsed(value)
-    return found if isinstance(found, dict) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    found = _parsed(value)
-    return found if isinstance(found, list) else []
 
 
 def _too_deep(value: Any) -> bool:

@@ -154,6 +154,8 @@ def test_what_a_reader_is(tmp_path):
     ("rows", "expected"),
     [
         pytest.param([make_row()], True, id="run"),
+        pytest.param([{"id": "f", "run_id": "r1", "key": "k"}] * 19 + [make_row()], True, id="after-much-feedback"),
+        pytest.param([{"id": "f", "run_id": "r1", "key": "k"}] * 20 + [make_row()], False, id="feedback-alone"),
         pytest.param([{"id": "f", "run_id": "r1", "key": "k", "score": 1}, make_row()], True, id="after-feedback"),
         pytest.param([{"id": "a", "run_type": "llm", "outputs": {}, "parent_run_id": None}], True, id="few-columns"),
         pytest.param([{**make_row(), "drr_trace": 1}], False, id="our-trace-log"),
@@ -191,7 +193,7 @@ class TestBrokenExports:
 
     def test_a_trace_without_its_root_gives_what_it_has(self, tmp_path):
         reader = read(tmp_path, make_call("c1"), make_call("c2"))
-        assert sorted(entry.ids for entry in kept_of(reader)) == [["c1"], ["c2"]]
+        assert [entry.ids for entry in kept_of(reader)] == [["c1", "c2"]]
 
     def test_a_circle_of_parents(self, tmp_path):
         rows = [
@@ -232,7 +234,8 @@ class TestFeedback:
             pytest.param({"score": None, "comment": "hm"}, [], id="comment"),
             pytest.param({"score": {}}, [("feedback:k", None)], id="object"),
             pytest.param({"score": 1, "feedback_source": {"type": "model"}}, [("judge:k", "correct")], id="evaluator"),
-            pytest.param({"score": 1, "feedback_source": {"type": "app"}}, [("feedback:k", "correct")], id="annotator"),
+            pytest.param({"score": 1, "feedback_source": {"type": "app"}}, [("human:k", "correct")], id="annotator"),
+            pytest.param({"score": 1, "feedback_source": {"type": "api"}}, [("feedback:k", "correct")], id="user"),
         ],
     )
     def test_what_a_record_says(self, said, expected, tmp_path):
@@ -267,7 +270,10 @@ class TestFeedback:
             (["api"], "feedback:k"),
             (["model"], "judge:k"),
             (['{"type": "auto_eval"}'], "judge:k"),
+            (["app"], "human:k"),
+            (["app", {"type": "app"}], "human:k"),
             ([{"type": "model"}, "api"], "feedback:k"),
+            (["app", "model"], "feedback:k"),
             ([], "feedback:k"),
             (5, "feedback:k"),
         ],
@@ -300,6 +306,9 @@ class TestFeedback:
     def test_records_stand_for_themselves_where_they_are_known(self, tmp_path):
         row = make_row(feedback_stats={"thumb": {"n": 2, "avg": 0.5}}, feedback=[UP])
         assert labels_of(read(tmp_path, row)) == [("feedback:thumb", "correct")]
+        reviewed = {**UP, "feedback_source": {"type": "app"}}  # which the sum does not say
+        row = make_row(feedback_stats={"thumb": {"n": 1, "avg": 0}, "other": {"n": 1, "avg": 0}}, feedback=[reviewed])
+        assert labels_of(read(tmp_path, row)) == [("feedback:other", "incorrect"), ("human:thumb", "correct")]
 
     @pytest.mark.parametrize(
         ("rows", "second_file"),

@@ -53,6 +53,10 @@ class LangSmith(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.runs, self.feedback, self.asked, self.refusals = [], [], [], []
         self.counts = Counter()
+        self.cursors = None
+        """Given one after the other in place of the true ones, the last for ever."""
+        self.loops = False
+        """Whether every page of feedback is the first one."""
         self.body = None
         """Sent in place of every page of runs."""
 
@@ -69,6 +73,8 @@ class LangSmith(ThreadingHTTPServer):
         since = query["min_start_time"]
         runs = [run for run in self.runs if not isinstance(run, dict) or run.get("start_time", since) >= since]
         following = str(first + size) if first + size < len(runs) else None
+        if self.cursors:
+            following = self.cursors.pop(0) if len(self.cursors) > 1 else self.cursors[0]
         return {"items": runs[first : first + size], "next_cursor": following}
 
 
@@ -102,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, PROJECT)
         elif address.path == "/feedback":
             found = [record for record in self.server.feedback if record["run_id"] in query["run"]]
-            first = int(query["offset"][0])
+            first = 0 if self.server.loops else int(query["offset"][0])
             self.answer(200, found[first : first + int(query["limit"][0])])
         else:
             self.answer(404, {"detail": "Not Found"})
@@ -280,6 +286,33 @@ class TestRefusals:
         langsmith.body = body
         with pytest.raises(DataError, match="a reply of another form"):
             list(read().entries())
+
+    @pytest.mark.parametrize(
+        ("cursors", "requests"),
+        [(["0"], 2), (["1", "0"], 3), (["1", "2", "1"], 4)],
+        ids=["the-same-page", "the-first-page", "pages-in-a-circle"],
+    )
+    def test_a_server_that_never_ends(self, cursors, requests, langsmith, log):
+        langsmith.load(log)
+        langsmith.cursors = cursors
+        with pytest.raises(DataError, match="got a cursor that it gave before; check"):
+            list(read(page_size=3).entries())
+        assert len(langsmith.asked) <= requests
+
+    def test_feedback_that_never_ends(self, langsmith, log):
+        first = as_nested(log)[0]["id"]
+        langsmith.load(log, [record(first, number=number) for number in range(100)])
+        langsmith.loops = True
+        with pytest.raises(DataError, match="got a page of feedback that it gave before; check"):
+            list(read().entries())
+        assert langsmith.counts["/feedback"] == 2
+
+    def test_feedback_that_comes_twice_here_and_there_counts_once(self, langsmith, log):
+        first = as_nested(log)[0]["id"]
+        said = [record(first, number=number, key=f"k{number}") for number in range(120)]
+        langsmith.load(log, [*said[:1], *(record for pair in zip(said[1:], said, strict=False) for record in pair)])
+        rows = [row for row in behaviors_of(read()) if row["labels"]]
+        assert [len(row["labels"]) for row in rows] == [120]
 
     def test_a_server_that_is_down(self, langsmith, monkeypatch):
         monkeypatch.setenv("LANGSMITH_ENDPOINT", "http://ann:geheim1@127.0.0.1:9")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from drr_agent.errors import DataError
 from drr_agent.training.sources.protocol import LostEntry
 from drr_agent.training.sources.traces import records
-from drr_agent.training.sources.traces.records import Record, first_records, read_list, read_object, read_records
+from drr_agent.training.sources.traces.records import Record, first_records, read_records
 
 ROWS = [{"id": "a", "text": "é\n☃"}, {"id": "b", "inner": {"n": [1, 2]}}, {"id": "c"}]
 
@@ -116,6 +116,24 @@ def test_long_items_of_an_array_pass_and_endless_ones_are_damage(tmp_path: Path,
     assert places(path) == [("item 1", "unreadable")]
 
 
+def test_an_item_may_be_as_long_as_the_limit_and_no_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    assert records._MOST_ITEM_CHARS == 2**28  # many messages of 10 MB pass, and the machine's memory is not filled
+    monkeypatch.setattr(records, "_CHUNK_CHARS", 10)
+    path = tmp_path / "export.json"
+    path.write_text(f'[{{"id": "{"x" * 70}"}}]')
+    longest = len(path.read_text()) - 2
+    for limit, reason in ((longest, "x" * 70), (longest // 4, "unreadable")):
+        monkeypatch.setattr(records, "_MOST_ITEM_CHARS", limit)
+        assert places(path) == [("item 1", reason)]
+
+
+@pytest.mark.parametrize(("written", "looked_at"), [(3, 3), (20, 20), (50, 20)])
+def test_few_records_tell_what_a_file_is(tmp_path: Path, written: int, looked_at: int):
+    rows = [{"id": str(number)} for number in range(written)]
+    (tmp_path / "a.jsonl").write_text(lines(rows))
+    assert first_records(tmp_path / "a.jsonl") == rows[:looked_at]
+
+
 def test_first_records_of_what_is_no_export(tmp_path: Path):
     (tmp_path / "notes.txt").write_text("hello")
     assert first_records(tmp_path / "notes.txt") == []
@@ -123,19 +141,6 @@ def test_first_records_of_what_is_no_export(tmp_path: Path):
     assert first_records(tmp_path / "nothing") == []
     with pytest.raises(DataError, match="expected a file"):
         list(read_records(tmp_path / "nothing"))
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [({"a": 1}, {"a": 1}), ('{"a": 1}', {"a": 1}), ([("a", 1)], {"a": 1}), ("[" * 99_999, {}), ("x", {}), (None, {})],
-    ids=["object", "text", "pairs", "too deep", "word", "nothing"],
-)
-def test_objects_come_in_several_forms(value: Any, expected: dict[str, Any]):
-    assert read_object(value) == expected
-
-
-def test_lists_come_in_several_forms():
-    assert [read_list(value) for value in ([1], "[1]", "x", None)] == [[1], [1], [], []]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -27,6 +27,7 @@ START = {
     "assignment": {"sample_id": "s1", "target": "4", "draw": 2, "origin": "distilled"},
     "identity": {"reasoner": "m", "dm": "d", "prompts": "p", "policy": "x"},
 }
+NOT_HEARD = ("bad value", "1 judgment that goes with no attempt's answer")
 THUMB_UP = {"key": "thumb", "score": 1, "created_at": "2026-02-01T00:00:00Z"}
 
 
@@ -197,7 +198,10 @@ class TestFeedbackOnDrrRuns:
             node("t1", outputs={"drr_draft": {}}),
             make_call("c1", "t1", **{"extra": {"metadata": {"drr_turn": 1}}, **said.get("call", {})}),
         ]
-        assert self.labels(*rows) == ([] if turn == "none" else [self.label(turn)])
+        entries = read(*rows)
+        (run,) = [entry.run for entry in entries if isinstance(entry, LoggedRun)]
+        assert run["labels"] == ([] if turn == "none" else [self.label(turn)])
+        assert flaws(entries) == ([NOT_HEARD] if turn == "none" else [])
 
     def test_a_root_of_several_does_not_tell_which(self):
         entries = read(
@@ -206,7 +210,7 @@ class TestFeedbackOnDrrRuns:
             node("n2", outputs={"drr": make_run("d2", labels=[])}, parent="r1"),
         )
         assert [entry.run["labels"] for entry in entries if isinstance(entry, LoggedRun)] == [[], []]
-        assert flaws(entries) == [("bad value", "feedback on a trace of 2 drr runs")]
+        assert flaws(entries) == [NOT_HEARD]
 
     def test_it_joins_what_the_run_holds(self):
         held = {"turn": None, "value": "incorrect", "source": "human:ann", "at": None}
@@ -274,7 +278,7 @@ class TestPlainAgents:
 
     @pytest.mark.parametrize(
         ("unit", "ids"),
-        [("auto", [["r1"]]), ("root", [["r1"]]), ("call", [["c1"], ["c2"]])],
+        [("auto", [["r1"]]), ("root", [["r1"]]), ("call", [["c1", "c2"]])],
         ids=["auto", "root", "call"],
     )
     def test_units(self, unit, ids):
@@ -292,10 +296,17 @@ class TestPlainAgents:
                 ["c1"],
                 id="asks-last",
             ),
-            pytest.param({"outputs": {}}, "root", [("no reply", "")], id="root-wanted-without-answer"),
-            pytest.param({"inputs": {}}, "root", [("no question", "")], id="root-wanted-without-question"),
+            pytest.param(
+                {"outputs": {}}, "root", [("no reply", "nothing of it was recorded")], id="root-wanted-without-answer"
+            ),
+            pytest.param(
+                {"inputs": {}},
+                "root",
+                [("no question", "nothing of it was recorded")],
+                id="root-wanted-without-question",
+            ),
             pytest.param({"outputs": {}, "error": "Boom()"}, "auto", ["r1"], id="failed-root"),
-            pytest.param({"parent_run_id": "elsewhere"}, "auto", ["c1"], id="no-root"),
+            pytest.param({"parent_run_id": "elsewhere"}, "auto", ["r1"], id="no-root"),
         ],
     )
     def test_what_stands_for_a_trace(self, root, unit, expected):
@@ -320,10 +331,11 @@ class TestPlainAgents:
         (attempt,) = only(read(make_call("c1", None, outputs=None, error=trail)))["attempts"]
         assert (attempt["error"], attempt["answer"]) == ("RateLimitError('slow down')", None)
 
-    def test_several_replies_of_one_call_are_draws_of_their_own(self):
+    def test_several_replies_of_one_call_are_attempts(self):
         said = {"generations": [[{"text": "4"}, {"text": "5"}]]}
         entries = read(make_call("c1", None, outputs=said))
-        assert sorted((entry.ids[0], entry.run["answer"]) for entry in entries) == [("c1", "4"), ("c1:2", "5")]
+        assert [attempt["answer"] for attempt in only(entries)["attempts"]] == ["4", "5"]
+        assert entries[0].ids == ["c1", "c1:2"]
 
     def test_a_chat_that_was_written_down_as_text(self):
         prompts = ["System: be brief\nHuman: What is\n2 + 2?"]
@@ -374,13 +386,14 @@ class TestPlainAgents:
         ("calls", "labels", "lost"),
         [
             pytest.param(1, [1], [], id="one-call"),
-            pytest.param(2, [0, 0], [("bad value", "feedback on the root of 2 chat-model calls")], id="two-calls"),
+            pytest.param(2, [], [NOT_HEARD], id="two-calls"),
         ],
     )
     def test_feedback_on_a_root_that_is_no_attempt(self, calls, labels, lost):
         rows = [make_call(f"c{n}") for n in range(calls)]
         entries = read(make_row(outputs={}, feedback=[THUMB_UP]), *rows)
-        assert [len(entry.run["labels"]) for entry in entries if isinstance(entry, LoggedRun)] == labels
+        found = [label["turn"] for entry in entries if isinstance(entry, LoggedRun) for label in entry.run["labels"]]
+        assert found == labels
         assert flaws(entries) == lost
 
 
@@ -434,7 +447,7 @@ class TestBrokenTrees:
 
     def test_a_trace_of_tools_alone(self):
         entries = read(make_row(run_type="tool", inputs={}, outputs={}))
-        assert flaws(entries) == [("no question", "neither its root nor a chat-model call has one")]
+        assert entries == []
 
 
 KEYS = ("messages", "content", "type", "role", "drr", "text", "usage_metadata", "output", "key", "score", "thread_id")

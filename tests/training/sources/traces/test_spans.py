@@ -9,12 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drr_agent.parsing import get_parser
-from drr_agent.state import RunLabel
+from drr_agent.training.drops import Flaw
 from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Unit
 from drr_agent.training.sources.traces.span_tree import Span, plant, read_span_id, seconds_between
 from drr_agent.training.sources.traces.spans import group_entries, trace_entries
+from drr_agent.training.sources.traces.verdicts import make_judgment
 
-HUMAN: RunLabel = {"turn": None, "value": "correct", "source": "human:ann", "at": None}
+HUMAN = make_judgment("human", "ann", 1)
+HUMAN_LABEL = {"turn": None, "value": "correct", "source": "human:ann", "at": None}
 
 
 def span(own: str, parent: str | None = None, kind: Any = "call", **changes: Any) -> Span:
@@ -37,6 +39,10 @@ def mute(own: str, parent: str | None = None, kind: str = "agent", **changes: An
 
 
 ASKS_TOOLS = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
+
+
+def unheard(place: str) -> LostEntry:
+    return LostEntry(place, Flaw("bad value", "1 judgment that goes with no attempt's answer"))
 
 
 def read(*spans: Span, unit: Unit = "auto") -> list[LoggedRun | LostEntry]:
@@ -65,10 +71,22 @@ CHOICES: dict[str, tuple[list[Span], dict[Unit, set[str]]]] = {
     "one call": (ONE_CALL, {"auto": {"a"}, "root": {"a"}, "call": {"a"}}),
     "an agent": (AGENT, {"auto": {"r"}, "root": {"r"}, "call": {"b"}}),
     "an agent that says nothing": (MUTE_ROOT, {"auto": {"x", "b"}, "root": {"x"}, "call": {"a", "b"}}),
-    "an agent that failed": (FAILED_ROOT, {"auto": {"a"}, "root": {"r"}, "call": {"a"}}),
+    "an agent that failed": (FAILED_ROOT, {"auto": {"r"}, "root": {"r"}, "call": {"a"}}),
+    "an agent that failed, in an agent that says nothing": (
+        [mute("g"), agent("r", "g", response=None, error="boom"), span("a", "r")],
+        {"auto": {"a"}, "root": {"span g: no question"}, "call": {"a"}},
+    ),
+    "an agent that failed, in a trace that says nothing": (
+        [mute("", None, "trace"), agent("r", "", response=None, error="boom"), span("a", "r")],
+        {"auto": {"r"}, "root": {"r"}, "call": {"a"}},
+    ),
+    "an agent that failed and was not asked": (
+        [mute("r", error="boom"), span("a", "r")],
+        {"auto": {"a"}, "root": {"span r: no question"}, "call": {"a"}},
+    ),
     "an agent that failed after it answered": (
         [agent("r", error="boom"), span("a", "r")],
-        {"auto": {"a"}, "root": {"r"}},
+        {"auto": {"r"}, "root": {"r"}},
     ),
     "a call in a web request": (WEB, {"auto": {"a"}, "root": {"a"}, "call": {"a"}}),
     "a function beside a call": (DEEP_FUNCTION, {"auto": {"a"}, "root": {"span r: no question"}, "call": {"a"}}),
@@ -77,6 +95,10 @@ CHOICES: dict[str, tuple[list[Span], dict[Unit, set[str]]]] = {
     "only a request for tools": (
         [span("a", response=ASKS_TOOLS)],
         {unit: {"span a: no reply"} for unit in ("auto", "root", "call")},
+    ),
+    "a request for tools that failed": (
+        [span("a", response=ASKS_TOOLS, error="boom")],
+        {unit: {"a"} for unit in ("auto", "root", "call")},
     ),
     "nothing recorded": (
         [mute("a", kind="call")],
@@ -90,7 +112,15 @@ CHOICES: dict[str, tuple[list[Span], dict[Unit, set[str]]]] = {
     "an agent without a call": ([agent("r")], {"auto": {"r"}, "root": {"r"}, "call": {"span r: no reply"}}),
     "no parent": (
         [span("a", "gone"), agent("r", "gone")],
-        {"auto": {"a", "r"}, "root": {"a", "r"}, "call": {"a", "span r: no reply"}},
+        {unit: {"a", "span r: no reply"} for unit in ("auto", "root", "call")},
+    ),
+    "no parent, but a model was called": (
+        [agent("r", "gone"), span("a", "r")],
+        {"auto": {"r"}, "root": {"r"}, "call": {"a"}},
+    ),
+    "no parent, and failed": (
+        [agent("r", "gone", error="boom"), span("a", "r"), agent("f", "gone", error="boom")],
+        {"auto": {"r", "span f: no reply"}, "root": {"r", "span f: no reply"}},
     ),
     "a call that two tracers saw": ([span("a"), span("b", "a")], {unit: {"a"} for unit in ("auto", "root", "call")}),
     "a call that the inner tracer saw better": (
@@ -133,12 +163,42 @@ def test_the_trace_is_the_conversation_where_none_is_known():
     assert {len(first.run["attempts"]), len(second.run["attempts"])} == {1, 2}
 
 
+BOTH = {"choices": [{"message": {"role": "assistant", "content": text}} for text in "45"]}
+USAGE = {"input_tokens": 5, "output_tokens": 3, "total_tokens": 8}
+
+
 def test_several_choices_are_turns_of_one_run():
-    both = {"choices": [{"message": {"role": "assistant", "content": text}} for text in "45"]}
-    (entry,) = read(span("a", response=both, labels=[HUMAN]))
+    entry, lost = sorted(read(span("a", response=BOTH, judgments=[HUMAN])), key=lambda entry: type(entry).__name__)
     assert [attempt["answer"] for attempt in entry.run["attempts"]] == ["4", "5"]
     assert entry.ids == ["t:a", "t:a:2"]
-    assert entry.run["labels"] == []  # of which of them?
+    assert (entry.run["labels"], lost) == ([], unheard("span a"))  # of which of them?
+
+
+def test_the_tokens_of_a_call_are_counted_once_for_all_its_choices():
+    (entry,) = read(span("a", response=BOTH, usage=USAGE, finish="length"))
+    first, second = entry.run["attempts"]
+    assert first["usage"] == {"calls": 1, "unmetered_calls": 0, "input_tokens": 5, "output_tokens": 3}
+    assert second["usage"] == {"calls": 1, "unmetered_calls": 1, "input_tokens": 0, "output_tokens": 0}
+    assert (first["truncated"], second["truncated"]) == (True, None)
+
+
+def test_an_agent_knows_what_its_last_call_says_of_the_same_answer():
+    logprobs = {"content": [{"token": "4", "logprob": -0.5}]}
+    told = {"role": "assistant", "content": " 4 ", "response_metadata": {"logprobs": logprobs}}
+    calls = [span("a", "r", response="5", finish="length"), span("b", "r", response=told, finish="stop")]
+    for answer, expected in (("4", ([-0.5], False)), ("5", (None, None))):
+        (attempt,) = read(agent("r", response=answer), *calls)[0].run["attempts"]
+        assert (attempt["answer"], attempt["logprobs"], attempt["truncated"]) == (answer, *expected)
+
+
+def test_a_parser_that_fails_costs_the_attempt():
+    class Broken:
+        def parse(self, reply):
+            return reply.nothing
+
+    (entry,) = trace_entries("t", [span("a")], unit="auto", parser=Broken())
+    assert (entry.place, entry.flaw.reason) == ("span a", "bad value")
+    assert "nothing" in entry.flaw.detail
 
 
 def test_an_agent_costs_what_its_calls_cost_and_is_named_by_its_only_model():
@@ -151,36 +211,83 @@ def test_an_agent_costs_what_its_calls_cost_and_is_named_by_its_only_model():
 
 
 LABELS: dict[str, tuple[list[Span], Unit, list[str]]] = {
-    "on the attempt": ([span("a", labels=[HUMAN])], "auto", ["a"]),
+    "on the attempt": ([span("a", judgments=[HUMAN])], "auto", ["a"]),
     "on the agent, for the call that answered": (
-        [agent("r", response="b", labels=[HUMAN]), span("a", "r", request="p"), span("b", "r")],
+        [agent("r", response="b", judgments=[HUMAN]), span("a", "r", request="p"), span("b", "r")],
         "call",
         ["b"],
     ),
-    "on the call, for the agent": ([agent("r", response="a"), span("a", "r", labels=[HUMAN])], "auto", ["r"]),
-    "on another call": ([agent("r", response="b"), span("a", "r", labels=[HUMAN]), span("b", "r")], "auto", []),
+    "on the call, for the agent": ([agent("r", response="a"), span("a", "r", judgments=[HUMAN])], "auto", ["r"]),
+    "on an inner agent, for the outer one": (
+        [agent("r", response="x"), agent("i", "r", response="x", judgments=[HUMAN]), span("a", "i")],
+        "auto",
+        ["r"],
+    ),
+    "on another call": (
+        [agent("r", response="b"), span("a", "r", judgments=[HUMAN]), span("b", "r")],
+        "auto",
+        ["span a: lost"],
+    ),
+    "on one of two attempts that said the same": (
+        [mute("r"), span("a", "r", response="x", judgments=[HUMAN]), span("b", "r", request="p", response="x")],
+        "auto",
+        ["a"],
+    ),
     "on a silent trace, for its only attempt": (
-        [mute("", None, "trace", labels=[HUMAN]), span("a", "")],
+        [mute("", None, "trace", judgments=[HUMAN]), span("a", "")],
         "auto",
         ["a"],
     ),
     "on a silent trace with two": (
-        [mute("", None, "trace", labels=[HUMAN]), span("a", ""), span("b", "", request="p")],
+        [mute("", None, "trace", judgments=[HUMAN]), span("a", ""), span("b", "", request="p")],
         "auto",
-        [],
+        ["span : lost"],
     ),
-    "on a tool": ([agent("r", response="x"), tool("t", "r", response="x", labels=[HUMAN])], "auto", []),
+    "on a silent agent, for the only one of two attempts that is in it": (
+        [mute("", None, "trace"), mute("g", "", judgments=[HUMAN]), span("a", "g"), span("b", "", request="p")],
+        "auto",
+        ["a"],
+    ),
+    "on a silent step beside the answer": (
+        [agent("r", response="a"), mute("docs", "r", judgments=[HUMAN]), span("a", "r")],
+        "auto",
+        ["span docs: lost"],
+    ),
+    "on a web request, for what it asked": ([tool("GET /", judgments=[HUMAN]), span("a", "GET /")], "auto", ["a"]),
+    "on a tool": (
+        [agent("r", response="x"), tool("t", "r", response="x", judgments=[HUMAN])],
+        "auto",
+        ["span t: lost"],
+    ),
+    "on tools alone": ([tool("t", judgments=[HUMAN])], "auto", ["span t: lost"]),
+    "on an agent that failed": ([agent("r", response=None, error="boom", judgments=[HUMAN])], "auto", ["r"]),
+    "on a call in an agent that failed": (
+        [agent("r", response=None, error="boom"), span("a", "r", judgments=[HUMAN])],
+        "auto",
+        ["span a: lost"],
+    ),
+    "on what is lost": ([mute("a", kind="call", judgments=[HUMAN])], "auto", ["span a: lost"]),
+    "in another tree": ([span("a", response="x"), agent("b", response="x", judgments=[HUMAN])], "auto", ["b"]),
 }
 
 
 @pytest.mark.parametrize(("spans", "unit", "expected"), LABELS.values(), ids=LABELS.keys())
 def test_a_judgment_goes_with_the_answer_it_judges(spans: list[Span], unit: Unit, expected: list[str]):
-    labelled = [
-        (entry.ids or [])[label["turn"] - 1].removeprefix("t:")
-        for entry in read(*spans, unit=unit)
-        for label in entry.run["labels"]
+    heard = []
+    for entry in read(*spans, unit=unit):
+        if isinstance(entry, LostEntry):
+            heard.append(f"{entry.place}: lost")
+        else:
+            heard += [(entry.ids or [])[label["turn"] - 1].removeprefix("t:") for label in entry.run["labels"]]
+    assert heard == expected
+
+
+def test_raters_of_one_answer_are_heard_together_wherever_they_stand():
+    up, down = (make_judgment("human", "ok", value, author=str(value), at=f"2026-01-0{value + 1}") for value in (1, 0))
+    (entry,) = read(agent("r", response="a", judgments=[up]), span("a", "r", judgments=[down]))
+    assert entry.run["labels"] == [
+        {"turn": 1, "value": None, "source": "human:ok", "at": "2026-01-02T00:00:00.000+00:00"}
     ]
-    assert labelled == expected
 
 
 def test_a_target_goes_with_its_question():
@@ -191,19 +298,36 @@ def test_a_target_goes_with_its_question():
     }
 
 
+TARGETS: dict[str, tuple[list[Span], list[str | None]]] = {
+    "on the attempt": ([span("a", target="4")], ["4"]),
+    "on one of two": ([mute("r"), span("a", "r", request="p"), span("b", "r", target="4")], [None, "4"]),
+    "on the call, for the agent": ([agent("r", response="a"), span("a", "r", target="4")], ["4"]),
+    "the attempt's own counts": ([agent("r", response="a", target="5"), span("a", "r", target="4")], ["5"]),
+    "on another call": ([agent("r", response="b"), span("a", "r", target="4"), span("b", "r")], [None, "span a"]),
+    "on a reply of several choices": ([span("a", response=BOTH, target="4")], ["4"]),
+}
+
+
+@pytest.mark.parametrize(("spans", "expected"), TARGETS.values(), ids=TARGETS.keys())
+def test_a_correction_goes_with_the_answer_it_corrects(spans: list[Span], expected: list[str | None]):
+    entries = sorted(read(*spans), key=lambda entry: str(entry.place))
+    runs = [entry.run["target"] for entry in entries if isinstance(entry, LoggedRun)]
+    assert runs + [entry.place for entry in entries if isinstance(entry, LostEntry)] == expected
+
+
 RUN = make_run("r1", [make_attempt("4", 0.9)])
 
 
 def test_a_finished_run_stands_for_all_that_is_in_its_span():
     spans = [
-        agent("host", labels=[HUMAN], target="5"),
+        agent("host", judgments=[HUMAN], target="5"),
         agent("graph", "host", response={"messages": [["ai", "4"]], "drr": RUN}),
         agent("node", "graph", response={"drr": RUN}),
         span("a", "graph"),
         span("b", "host"),
     ]
     (entry,) = read(*spans)
-    assert entry.run == {**RUN, "labels": [HUMAN], "target": "5"}
+    assert entry.run == {**RUN, "labels": [HUMAN_LABEL], "target": "5"}
     assert found(*spans, unit="call") == {"r1", "b"}
     assert found(*spans, unit="root") == {"r1"}
 
