@@ -88,7 +88,7 @@ def _bias(manifest: Manifest) -> str:
     if not accepted:
         return "No attempt was accepted by a DM when it was made, so none ended its run early."
     return (
-        f"{accepted:,} attempts were accepted when they were made. An accept ends its run unless the graph explores, so "
+        f"{accepted:,} attempts were accepted when they were made. An accept ends its run unless the graph explores: "
         f"what would have come after is not here, but for {explored:,} attempts made to explore, whose `propensity` is "
         "the rate of exploring."
     )
