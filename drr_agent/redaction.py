@@ -90,7 +90,12 @@ def _patterns() -> Iterable[tuple[str, str]]:
         yield name, rf"(?P<kept>(?<![a-z0-9]){name}{_GIVEN}){_LONG}"
 
 
-_SECRETS = tuple(_patterns())
+_SIGNS = "-_.:=/"
+"""Prose has few of them, and one sign is found much sooner than a word."""
+_SECRETS = tuple(
+    (next((sign for sign in _SIGNS if sign in marker), ""), marker, pattern) for marker, pattern in _patterns()
+)
+"""A sign and a word without which a pattern finds nothing, and the pattern."""
 
 
 @lru_cache(maxsize=64)  # a question comes with each of its attempts, and an attempt is read for its id as well
@@ -103,8 +108,9 @@ def redact(text: str) -> str:
 
 def _hide_secrets(text: str) -> str:
     lowered = text.lower()
-    for marker, pattern in _SECRETS:
-        if marker in lowered:
+    signs = {"", *(sign for sign in _SIGNS if sign in text)}
+    for sign, marker, pattern in _SECRETS:
+        if sign in signs and marker in lowered:
             text = re.sub(pattern, _hide, text, flags=re.IGNORECASE | re.DOTALL)  # compiled once, when first needed
     return text
 

@@ -4,7 +4,8 @@ import os
 import sqlite3
 import struct
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,8 @@ _PAGE_SIZES = [2**power for power in range(9, 17)]
 _MAGIC = b"SQLite format 3\0"
 _WAL_MODE = b"\2"
 """The nineteenth byte of a database whose writers keep a write-ahead log."""
-_CACHE_KIB = 32 * 1024
+_CACHE_KIB, _CHECK_CACHE_KIB = 32 * 1024, 2 * 1024
+"""Of the page cache: a walk through every page comes by each once."""
 _SHOWN_CHARS = 200
 _LOCKLESS = {"posix": "unix-none", "nt": "win32-none"}
 _THREADS = "select distinct thread_id from checkpoints order by 1"
@@ -71,9 +73,9 @@ class SqliteReader:
         path = self.path.resolve()
         manner = _manner(path)
         before = _version(path)
-        with closing(_connect(path, manner)) as connection:
+        with closing(_connect(path, manner)) as connection, _checked(path, manner) as damaged:
             yield from read_threads(_threads(connection, path), Values(connection))
-            damage = _log_damage(path) or _damage(connection)
+            damage = _log_damage(path) or damaged.result()
         if manner.unwatched and _version(path) != before:
             yield LostEntry("end of file", Flaw("unreadable", "somebody wrote to it meanwhile; harvest it again"))
         elif damage is not None:
@@ -114,7 +116,7 @@ def _version(path: Path) -> tuple[int, int]:
     return found.st_mtime_ns, found.st_size
 
 
-def _connect(path: Path, manner: _Manner) -> sqlite3.Connection:
+def _connect(path: Path, manner: _Manner, *, cache_kib: int = _CACHE_KIB) -> sqlite3.Connection:
     """A connection that sees one state of the database throughout."""
     uri = f"{path.as_uri()}?mode=ro{manner.options}"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
@@ -123,7 +125,7 @@ def _connect(path: Path, manner: _Manner) -> sqlite3.Connection:
         if manner.exclusively:
             connection.execute("pragma locking_mode = exclusive")
         connection.execute("pragma trusted_schema = off")
-        connection.execute(f"pragma cache_size = -{_CACHE_KIB}")
+        connection.execute(f"pragma cache_size = -{cache_kib}")
         connection.execute("begin")
         found = connection.execute("select name from sqlite_master where type = 'table'").fetchall()
     except SQLITE_ERRORS as error:
@@ -157,6 +159,16 @@ def _threads(connection: sqlite3.Connection, path: Path) -> Iterator[tuple[str, 
         if not started:
             raise _unusable(path, error) from error
         yield "(all others)", _broken(str(error))
+
+
+@contextmanager
+def _checked(path: Path, manner: _Manner) -> Iterator[Future[str | None]]:
+    """What `_damage` finds, looked for beside the reading; who leaves early does not wait for it."""
+    with closing(_connect(path, manner, cache_kib=_CHECK_CACHE_KIB)) as connection, ThreadPoolExecutor(1) as executor:
+        try:
+            yield executor.submit(_damage, connection)
+        finally:
+            connection.interrupt()
 
 
 def _damage(connection: sqlite3.Connection) -> str | None:

@@ -1,4 +1,7 @@
-"""A LangSmith project, read over its API: `langsmith://PROJECT`, by name or id, with the key in the environment."""
+"""A LangSmith project, read over its API: `langsmith://PROJECT`, by name or id, with the key in the environment.
+
+A project that is harvested every day need not be fetched as a whole: `langsmith://PROJECT?since=2026-01-31`.
+"""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -6,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 from uuid import UUID
 
 from drr_agent.errors import ConfigError, DataError, MissingExtraError, http_status
@@ -52,9 +55,8 @@ class LangSmithApiReader:
     """
 
     location: str
-    """`langsmith://PROJECT`: its name (percent-encoded where need be) or its id."""
-    since: datetime | str | None = None
-    """Only runs that began then or later; by default all."""
+    """`langsmith://PROJECT`: its name (percent-encoded where need be) or its id; and after `?since=` an ISO 8601 time,
+    for those runs alone that began then or later."""
     parser: Parser = field(default_factory=WholeMessage)
     """How a plain agent's answer is read out of its reply."""
     unit: Unit = "auto"
@@ -66,15 +68,21 @@ class LangSmithApiReader:
         """Check the settings."""
         if not self.location.startswith(SCHEME) or not self.project:
             raise ConfigError(f"`location` must be {SCHEME}PROJECT, got {self.location!r}")
-        if self.since is not None and to_utc(self.since) is None:
-            raise ConfigError(f"`since` must be a time, such as 2026-01-31T00:00:00Z, got {self.since!r}")
+        if self._options.keys() - {"since"}:
+            raise ConfigError(f"`location` may have `since` after its `?`, got {', '.join(self._options)}")
+        if "since" in self._options and to_utc(self._options["since"]) is None:
+            raise ConfigError(f"`since` must be a time, such as 2026-01-31T00:00:00Z, got {self._options['since']!r}")
         if not 1 <= self.page_size <= _MOST_PER_PAGE:
             raise ConfigError(f"`page_size` must be between 1 and {_MOST_PER_PAGE}, got {self.page_size!r}")
 
     @property
     def project(self) -> str:
         """The project's name or id."""
-        return unquote(self.location.removeprefix(SCHEME)).strip("/")
+        return unquote(self.location.removeprefix(SCHEME).partition("?")[0]).strip("/")
+
+    @property
+    def _options(self) -> dict[str, str]:
+        return dict(parse_qsl(self.location.partition("?")[2], keep_blank_values=True))
 
     def expected(self) -> int | None:
         """Unknown: the spans of a trace may stand anywhere."""
@@ -113,7 +121,7 @@ class LangSmithApiReader:
         try:
             found = api.runs.runs.query(
                 project_ids=[_project_id(api, self.project)],
-                min_start_time=_EARLIEST if self.since is None else to_utc(self.since),
+                min_start_time=to_utc(self._options.get("since", _EARLIEST)),
                 page_size=self.page_size,
                 selects=list(_FIELDS),
             )

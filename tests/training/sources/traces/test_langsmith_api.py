@@ -3,7 +3,6 @@
 import json
 import threading
 from collections import Counter
-from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
@@ -186,10 +185,11 @@ class TestReading:
         assert not {"EVENTS", "MANIFEST", "ATTACHMENTS"} & set(query["selects"])
         assert (langsmith.counts["/sessions"], langsmith.counts["/feedback"]) == (1, 0)
 
-    @pytest.mark.parametrize("since", [datetime(2030, 1, 1, tzinfo=UTC), "2030-01-01"], ids=["datetime", "text"])
+    @pytest.mark.parametrize("since", ["2030-01-01", "2029-12-31T19:00:00-05:00"])
     def test_since(self, since, langsmith, log):
         langsmith.load(log)
-        assert list(read(since=since).entries()) == []
+        reader = read(location=f"langsmith://my%20agent?since={since}")
+        assert (list(reader.entries()), reader.project) == ([], "my agent")
         assert langsmith.asked[0]["min_start_time"] == "2030-01-01T00:00:00.000+00:00"
 
     def test_feedback_and_corrections(self, langsmith, log):
@@ -326,7 +326,10 @@ class TestRefusals:
     [
         {"location": "langsmith://"},
         {"location": "https://smith.langchain.com"},
-        {"since": "yesterday"},
+        {"location": "langsmith://agent?since=yesterday"},
+        {"location": "langsmith://agent?since="},
+        {"location": "langsmith://agent?until=2030-01-01"},
+        {"location": "langsmith://?since=2030-01-01"},
         {"page_size": 0},
         {"page_size": 1001},
     ],
