@@ -1,12 +1,38 @@
-"""Which questions are the same one: what attempts are grouped by, and what keeps a question in one split."""
+"""Which questions are the same one, so that their attempts compare, and which are so alike that no split parts them."""
 
 import hashlib
+import unicodedata
 from functools import lru_cache
 
-from drr_agent.grading import normalize_text
+_HALF = 8
+_QUOTES, _DOUBLE_QUOTES, _DASHES = "‘’‛′", "“”„″«»", "‐‑‒–—−"
+_PLAIN_SIGNS = str.maketrans(
+    {**dict.fromkeys(_QUOTES, "'"), **dict.fromkeys(_DOUBLE_QUOTES, '"'), **dict.fromkeys(_DASHES, "-")}
+)
+"""Signs as a keyboard has them."""
 
 
 @lru_cache(maxsize=16)  # attempts at a question come one after the other
 def question_key(question: str) -> str:
-    """Sixteen hex digits that questions differing only in case, space and punctuation share."""
-    return hashlib.sha256(normalize_text(question).encode("utf-8", "replace")).hexdigest()[:16]
+    """Sixteen hex digits: eight that near-duplicates share (`near_key`), and eight of the question itself.
+
+    Questions have the same key if they differ only in case, space, the form of quotes and dashes, and a question mark
+    or full stop at the end: `5!` and `5?` are two questions, and so are `(2 + 3) * 4` and `2 + (3 * 4)`.
+    """
+    folded = unicodedata.normalize("NFKC", question).casefold().translate(_PLAIN_SIGNS)
+    letters = "".join(sign for sign in folded if sign.isalnum())
+    itself = " ".join(folded.split())
+    return _digits(letters or itself) + _digits(itself.rstrip(" .?") or itself)
+
+
+def near_key(key: str) -> str:
+    """The half of a question's key that it shares with all whose letters and digits are the same, in order.
+
+    They differ in case, space, punctuation and signs, and perhaps in what they ask: to keep one more question out of
+    a split costs nothing.
+    """
+    return key[:_HALF]
+
+
+def _digits(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:_HALF]

@@ -1,5 +1,6 @@
 """Logistic regression over attempts and over pairs of them."""
 
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -66,11 +67,14 @@ def _fit(matrix: Floats, right: Floats, groups: Sequence[str], *, pair_weight: f
     pairs = np.column_stack([pairs, np.zeros(len(pairs))])
     # Each pair stands there both ways round, so that both classes exist and no side is favored.
     share = pair_weight * len(rows) / (2 * len(pairs)) if len(pairs) else 0.0
-    model = LogisticRegression(C=penalty, fit_intercept=False, solver="newton-cholesky").fit(
-        np.concatenate([rows, pairs, -pairs]),
-        np.concatenate([right, np.ones(len(pairs)), np.zeros(len(pairs))]),
-        sample_weight=np.concatenate([np.ones(len(rows)), np.full(2 * len(pairs), share)]),
-    )
+    model = LogisticRegression(C=penalty, fit_intercept=False, solver="newton-cholesky")
+    with warnings.catch_warnings():  # where few rows are told apart with ease, it goes on by L-BFGS, and says so
+        warnings.filterwarnings("ignore", "Line search of Newton solver")
+        model.fit(
+            np.concatenate([rows, pairs, -pairs]),
+            np.concatenate([right, np.ones(len(pairs)), np.zeros(len(pairs))]),
+            sample_weight=np.concatenate([np.ones(len(rows)), np.full(2 * len(pairs), share)]),
+        )
     *weights, constant = (float(weight) for weight in model.coef_[0])
     return Regression(weights, constant * _CONSTANT, penalty)
 

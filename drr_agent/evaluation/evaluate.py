@@ -23,7 +23,7 @@ from drr_agent.grading import Grader, get_grader
 from drr_agent.graphs.drr import DRRGraph
 from drr_agent.lines import hold
 from drr_agent.policy import Policy
-from drr_agent.questions import question_key
+from drr_agent.questions import near_key, question_key
 from drr_agent.reasoners.resolve import describe_reasoner
 from drr_agent.state import DRRInput, Run, Sample
 
@@ -114,8 +114,8 @@ def _fresh(samples: Sequence[Sample], dm: DiscriminativeModel | None) -> list[Sa
     """The samples whose questions the DM has not learned from, as far as it knows."""
     if not samples:
         raise DataError("expected samples to evaluate on, got none; give questions with targets")
-    seen: frozenset[str] = getattr(dm, "seen", frozenset())
-    fresh = [sample for sample in samples if question_key(sample["question"]) not in seen]
+    seen = {near_key(key) for key in getattr(dm, "seen", frozenset())}
+    fresh = [sample for sample in samples if near_key(question_key(sample["question"])) not in seen]
     if not fresh:
         raise DataError(
             f"expected questions that the DM was not trained or calibrated on, got {len(samples)} that it was; "

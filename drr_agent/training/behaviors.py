@@ -5,6 +5,7 @@ import json
 from typing import Any, Literal, TypedDict, cast, get_args
 
 from drr_agent.dm.protocol import ScoreRequest
+from drr_agent.questions import near_key
 from drr_agent.state import Attempt, FeedbackKind, Label, Verdict
 from drr_agent.training.labels import WEAK_KINDS, LabelRecord, label_kind, merge_labels, resolve_labels
 
@@ -76,13 +77,13 @@ class Behavior(TypedDict):
 
 
 def assign_split(key: str, fractions: dict[Split, float]) -> Split:
-    """The split of a question, by its hash alone: a growing log moves no row.
+    """The split of a question, by its hash alone: a growing log moves no row, and near-duplicates stay together.
 
     Args:
         key: a `question_key`.
         fractions: the share of questions per split; must sum to 1.
     """
-    position = int(hashlib.sha256(f"split:{key}".encode()).hexdigest()[:8], 16) / 2**32
+    position = int(hashlib.sha256(f"split:{near_key(key)}".encode()).hexdigest()[:8], 16) / 2**32
     for split in SPLITS:
         position -= fractions.get(split, 0.0)
         if position < 0:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from drr_agent.errors import ConfigError
 from drr_agent.grading import normalize_text
+from drr_agent.questions import question_key
 from drr_agent.redaction import MARK, redact
 
 Capture = Literal["full", "digest"]
@@ -66,6 +67,10 @@ class Redaction:
         if self.capture == "full" or not text:
             return text
         return DIGEST_MARK + hashlib.sha256(normalize_text(text).encode("utf-8", "replace")).hexdigest()[:16]
+
+    def question(self, text: str) -> str:
+        """What is written for a question; in a hash's place stands its key."""
+        return self.text(text) if self.capture == "full" else DIGEST_MARK + question_key(self.clean(text))
 
     def optional(self, text: str | None) -> str | None:
         """What is written for a text that may be missing."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from drr_agent.errors import ConfigError, DataError
 from drr_agent.training.dataset.writer import write_dataset
-from drr_agent.training.harvest import harvest
+from drr_agent.training.harvest import harvest, harvest_dataset
 
 ROW = {
     "question": "2 + 2?",
@@ -127,9 +127,9 @@ def test_a_label_column_is_believed(write, word, label):
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        pytest.param({"is_correct": "perhaps"}, "label not understood", id="perhaps"),
-        pytest.param({"is_correct": None}, "label not understood", id="missing-label"),
-        pytest.param({"is_correct": 0.5}, "label not understood", id="half"),
+        pytest.param({"is_correct": "perhaps", "gold": None}, "label not understood", id="perhaps"),
+        pytest.param({"is_correct": None, "gold": None}, "label not understood", id="missing-label"),
+        pytest.param({"is_correct": 0.5, "gold": None}, "label not understood", id="half"),
         pytest.param({"answer": None, "is_correct": False}, "no answer", id="no-answer-is-not-wrong"),
         pytest.param({"answer": "  "}, "no answer", id="blank-answer"),
     ],
@@ -138,6 +138,21 @@ def test_a_label_column_that_says_nothing_gives_no_label(write, changes, why):
     result = harvest([write(row(**changes))])
     assert [(b["label"], b["label_source"]) for b in result.behaviors] == [(None, None)]
     assert result.sources[0].unlabeled == {why: 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "label", "conflicts"),
+    [
+        pytest.param({"is_correct": None}, ("correct", "grader:auto"), 0, id="the grader fills a gap"),
+        pytest.param({"is_correct": False}, ("incorrect", "column:is_correct"), 1, id="the column counts"),
+        pytest.param({"is_correct": True}, ("correct", "column:is_correct"), 0, id="they agree"),
+    ],
+)
+def test_a_label_column_and_a_target_are_two_sources(write, tmp_path, changes, label, conflicts):
+    dataset, _ = harvest_dataset([write(row(**changes))], tmp_path / "data", progress=False)
+    [behavior] = dataset.iter_rows()
+    assert (behavior["label"], behavior["label_source"]) == label
+    assert dataset.manifest.conflicts == conflicts
 
 
 @pytest.mark.parametrize(

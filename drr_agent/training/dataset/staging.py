@@ -11,7 +11,7 @@ from drr_agent.training.labels import LabelRecord, merge_labels
 from drr_agent.training.spool import open_scratch
 
 _SCHEMA = """
-create table behaviors (id text, place text, text_key blob, fresh int, record text);
+create table behaviors (id text, place text, text_key blob, is_held int, record text, held text, fresh text);
 create unique index by_id on behaviors (id);
 create table drops (source text, place text, reason text, detail text);
 """
@@ -36,25 +36,30 @@ class Staging:
         self._scratch.executescript(_SCHEMA)
         self._scratch.execute("begin")
         for row in held:
-            self._insert(row, fresh=False)
+            self._insert(row, is_held=True)
 
     def add(self, row: Behavior) -> bool:
         """Take a row of this harvest.
 
-        Of two sightings in one harvest each tells what the other does not know. A row that the dataset held before is
-        renewed: what this harvest knows counts, what it does not know stays.
+        Of several sightings in one harvest each tells what the others do not know. A row that the dataset held before
+        is renewed by all of them together: what this harvest knows counts, what it does not know stays.
 
         Returns:
             Whether the row is the first of its id in this harvest.
         """
-        found = self._scratch.execute("select fresh, record from behaviors where id = ?", (row["id"],)).fetchone()
+        query = "select is_held, record, held, fresh from behaviors where id = ?"
+        found = self._scratch.execute(query, (row["id"],)).fetchone()
         if found is None:
-            self._insert(row, fresh=True)
+            self._insert(row, is_held=False)
             return True
-        fresh, held = found[0], json.loads(found[1])
-        merged = join_behaviors(held, row) if fresh else renew_behavior(held, row)
-        self._update(merged)
-        return not fresh
+        is_held, record, held, fresh = found
+        if not is_held:
+            self._update(join_behaviors(json.loads(record), row))
+        elif fresh is None:
+            self._renew(json.loads(record), row)
+        else:
+            self._renew(json.loads(held), join_behaviors(json.loads(fresh), row))
+        return bool(is_held) and fresh is None
 
     def label(self, row_id: str, label: LabelRecord) -> bool:
         """Add a judgment to a row; whether there is such a row."""
@@ -95,15 +100,21 @@ class Staging:
             row["copies"] = count
             yield row
 
-    def _insert(self, row: Behavior, *, fresh: bool) -> None:
-        values = (row["id"], _place(row), _text_key(row), fresh, json.dumps(row))
-        self._scratch.execute("insert into behaviors values (?, ?, ?, ?, ?)", values)
+    def _insert(self, row: Behavior, *, is_held: bool) -> None:
+        values = (row["id"], _place(row), _text_key(row), is_held, json.dumps(row))
+        self._scratch.execute("insert into behaviors values (?, ?, ?, ?, ?, null, null)", values)
 
     def _update(self, row: Behavior) -> None:
         self._scratch.execute(
-            "update behaviors set place = ?, text_key = ?, fresh = 1, record = ? where id = ?",
+            "update behaviors set place = ?, text_key = ?, record = ? where id = ?",
             (_place(row), _text_key(row), json.dumps(row), row["id"]),
         )
+
+    def _renew(self, held: Behavior, fresh: Behavior) -> None:
+        """Make a row of what the dataset held before and of all that this harvest saw of it."""
+        self._update(renew_behavior(held, fresh))
+        texts = (json.dumps(held), json.dumps(fresh), fresh["id"])
+        self._scratch.execute("update behaviors set held = ?, fresh = ? where id = ?", texts)
 
 
 def _place(row: Behavior) -> str:

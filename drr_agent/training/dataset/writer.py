@@ -163,8 +163,8 @@ def write_dataset(
 ) -> Dataset:
     """Write behaviors as a dataset, or add them to the one at `out`: whole or not at all, and twice is once.
 
-    The same behaviors give the same rows, files and digest, in whatever order and in however many harvests they come.
-    What a later call says of a row counts, and what it does not say stays.
+    The same behaviors give the same rows, files and digest, in whatever order they come. What a later call says of a
+    row that is there counts, and what it does not say stays.
 
     Args:
         behaviors: any number; what is done to their texts is the caller's to do.

@@ -102,7 +102,7 @@ class RunSource:
         (entry, attempt, place, row_id, explored), run = logged, logged.entry.run
         usage = attempt["usage"]
         metered = usage["unmetered_calls"] == 0
-        question, write = self.redaction.text(run["question"]), self.redaction.optional
+        question, write = self.redaction.question(run["question"]), self.redaction.optional
         origin: BehaviorOrigin = "explored" if explored else run["origin"]
         return {
             "id": row_id,

@@ -21,10 +21,10 @@ from drr_agent.runs import Reject, pass_over
 from drr_agent.signals import DEFAULT_SIGNALS, SignalInput, compute_signals
 from drr_agent.state import NO_USAGE, Draft
 from drr_agent.tables import TableRow, read_table, table_format
-from drr_agent.training.behaviors import Behavior
+from drr_agent.training.behaviors import Behavior, judged
 from drr_agent.training.drops import Flaw
 from drr_agent.training.filters import RowFilter
-from drr_agent.training.labels import Labeler, LabelRecord, resolve_labels
+from drr_agent.training.labels import Labeler, LabelRecord, merge_labels
 from drr_agent.training.redaction import DEFAULT_REDACTION, Redaction
 from drr_agent.training.sources.hf_dataset import DatasetRow, read_hf_dataset
 from drr_agent.training.sources.protocol import Outcome, unreadable
@@ -154,7 +154,7 @@ class TableSource:
         if self.parser is not None and "answer" not in self.mapping:
             raw["rationale"], raw["answer"], _ = self.parser.parse(AIMessage(raw["rationale"] or ""))
         texts = {role: self.redaction.optional(text) if role in _PROSE else text for role, text in raw.items()}
-        key, question = question_key(self.redaction.clean(question)), self.redaction.text(question)
+        key, question = question_key(self.redaction.clean(question)), self.redaction.question(question)
         numbers = {role: to_int(cells.get(role)) for role in ("turn", "draw", "input_tokens", "output_tokens")}
         turn = 1 if numbers["turn"] is None else numbers["turn"]
         identity = [key, numbers["draw"], *(texts[role] for role in _IDENTITY)]
@@ -163,7 +163,6 @@ class TableSource:
         draft = _draft(cells, rationale=_or_empty(raw["rationale"]), answer=raw["answer"])
         started_at = to_text(cells.get("started_at"))
         labels = self._labels(raw["answer"], raw["target"], cells, at=to_utc(started_at))
-        counted = resolve_labels(labels)
         feedback = to_text(cells.get("feedback"))
         return {
             "id": row_id,
@@ -174,10 +173,7 @@ class TableSource:
             "rationale": _or_empty(texts["rationale"]),
             "answer": texts["answer"],
             "target": texts["target"],
-            "label": None if counted is None else counted["value"],
-            "label_source": None if counted is None else counted["source"],
-            "labelled_at": None if counted is None else counted["at"],
-            "labels": labels,
+            **judged(labels),
             "turn": turn,
             "draw": numbers["draw"],
             "copies": 1,
@@ -209,9 +205,10 @@ class TableSource:
     def _labels(
         self, answer: str | None, target: str | None, cells: Mapping[str, Any], *, at: str | None
     ) -> list[LabelRecord]:
-        if "label" in self.mapping:
-            return self.labeler.by_column(answer, cells["label"], self.mapping["label"], at=at)
-        return self.labeler.by_target(answer, target, at=at)
+        graded = self.labeler.by_target(answer, target, at=at)
+        if "label" not in self.mapping:
+            return graded
+        return merge_labels(self.labeler.by_column(answer, cells["label"], self.mapping["label"], at=at), graded)
 
 
 def _draft(cells: Mapping[str, Any], *, rationale: str, answer: str | None) -> Draft:

@@ -54,7 +54,7 @@ def test_hugging_face_loads_the_splits_by_it(card, tmp_path, monkeypatch):
     from datasets import load_dataset as load
 
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    rows = [row(number, signals={"b": number / 2, "a": None}) for number in range(30)]
+    rows = [row(number, signals={"b": number / 2, "a": None}) for number in range(80)]
     card(*rows)
     loaded = load(str(tmp_path / "data"), cache_dir=str(tmp_path / "cache"))
     assert set(loaded) == set(SPLITS)

@@ -240,6 +240,17 @@ def test_joining_sightings_is_commutative_associative_and_idempotent(one, two, t
     assert exact(join_behaviors(joined, two)) == exact(joined)
 
 
+@given(sightings, st.permutations(range(3)), st.tuples(sightings, sightings, sightings))
+def test_what_a_dataset_holds_is_renewed_in_any_order_of_the_sources(held, order, news):
+    found = []
+    for places in (range(3), order):
+        staging = Staging([held])
+        assert [staging.add(news[place]) for place in places] == [True, False, False]
+        found += staging.ordered()
+        staging.close()
+    assert exact(found[0]) == exact(found[1])
+
+
 @given(sightings, sightings)
 def test_joining_loses_nothing(one, two):
     joined = join_behaviors(one, two)
