@@ -4,6 +4,7 @@ DRRError
 ├── ConfigError         a setting that cannot work (also a ValueError)
 ├── MissingExtraError   an optional package is not installed (also an ImportError)
 ├── DataError           a log, a sample file or a dataset that cannot be used (also a ValueError)
+│   └── DamagedError    its content is damaged; what was read before the damage stands
 ├── DMError             a DM folder that cannot be loaded, or a DM that broke its contract
 └── ReasonerError       a Reasoner that cannot be built or reached
 
@@ -28,6 +29,10 @@ class MissingExtraError(DRRError, ImportError):
 
 class DataError(DRRError, ValueError):
     """A log, a sample file or a dataset cannot be used as it is."""
+
+
+class DamagedError(DataError):
+    """The content of a source is damaged where it is read; what was read before stands, and other sources are whole."""
 
 
 class DMError(DRRError):

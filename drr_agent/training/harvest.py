@@ -14,16 +14,17 @@ from typing import Any, cast
 from tqdm import tqdm
 from typing_extensions import Unpack
 
-from drr_agent.errors import DataError
+from drr_agent.errors import DamagedError, DataError
 from drr_agent.parsing import clean_text
-from drr_agent.training.behaviors import Behavior, Split
+from drr_agent.training.behaviors import Behavior, Split, judged
 from drr_agent.training.dataset import Dataset
 from drr_agent.training.dataset.manifest import SourceRecord, hash_file
 from drr_agent.training.dataset.staging import Staging
 from drr_agent.training.dataset.writer import edit_dataset
 from drr_agent.training.drops import Drop, Flaw
+from drr_agent.training.labels import LabelRecord
 from drr_agent.training.settings import HarvestSettings, read_settings
-from drr_agent.training.sources import Reading, Source, open_sources
+from drr_agent.training.sources import Outcome, Reading, Source, open_sources
 
 REFUSED = frozenset({"unreadable", "bad value", "no question", "no reply"})
 """Reasons for dropping what should have been an attempt. A failed call, an empty run or a duplicate is none."""
@@ -72,9 +73,9 @@ class Harvest:
     def _take(self, source: Source, staging: Staging) -> "_Tally":
         """Sort one source's attempts into behaviors and drops, and count them."""
         tally = _Tally()
-        name = Path(source.location).name or source.location
+        redaction, name = self.reading.redaction, Path(source.location).name or source.location
         total = source.expected() if self.progress else None
-        outcomes = tqdm(source.outcomes(), name, total, unit=" rows", disable=None if self.progress else True)
+        outcomes = tqdm(_outcomes(source), name, total, unit=" rows", disable=None if self.progress else True)
         for place, content in outcomes:
             tally.read += 1
             said = content["id"] if isinstance(content, dict) else content
@@ -86,9 +87,8 @@ class Harvest:
                 tally.unlabeled.update(_why_unlabeled(content, source))
             else:
                 flaw = content if isinstance(content, Flaw) else Flaw("duplicate", f"id {content['id']} came before")
-                redaction = self.reading.redaction
-                dropped = Drop(source.location, redaction.clean(place), flaw.reason, redaction.remark(flaw.detail))
-                staging.drop(dropped)
+                location, place = redaction.clean(source.location), redaction.clean(place)
+                staging.drop(Drop(location, place, flaw.reason, redaction.remark(flaw.detail)))
                 tally.dropped[flaw.reason] += 1
         return tally
 
@@ -96,11 +96,13 @@ class Harvest:
         """The row without secrets where none belong: a source cleans its texts, but a key may stand in any field."""
         clean = self.reading.redaction.clean
         others = {name: clean(value) for name, value in row.items() if name in _OTHER_TEXTS and isinstance(value, str)}
-        return cast("Behavior", {**row, **others})
+        signals = {clean(name): value for name, value in row["signals"].items()}
+        labels = [LabelRecord(value=one["value"], source=clean(one["source"]), at=one["at"]) for one in row["labels"]]
+        return cast("Behavior", {**row, **others, "signals": signals, **judged(labels)})
 
     def _record(self, source: Source, tally: "_Tally") -> SourceRecord:
         return SourceRecord(
-            location=source.location,
+            location=self.reading.redaction.clean(source.location),
             sha256=tally.hashed.hexdigest() if (found := _hash_whole(source)) is None else found,
             kind=source.kind,
             grader=self.reading.labeler.grader.name,
@@ -199,6 +201,14 @@ class _Tally:
     dropped: Counter[str] = field(default_factory=Counter)
     unlabeled: Counter[str] = field(default_factory=Counter)
     hashed: Any = field(default_factory=hashlib.sha256)
+
+
+def _outcomes(source: Source) -> Iterator[Outcome]:
+    """A source's outcomes; damage in one source must not cost the others."""
+    try:
+        yield from source.outcomes()
+    except DamagedError as error:
+        yield Outcome("the rest of it", Flaw("unreadable", str(error)))
 
 
 def _why_unlabeled(behavior: Behavior, source: Source) -> Iterator[str]:

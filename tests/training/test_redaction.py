@@ -1,8 +1,10 @@
 """What of a log may be written into a dataset."""
 
 import hashlib
+import json
 
 import pytest
+from fakes import make_run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +13,7 @@ from drr_agent.questions import question_key
 from drr_agent.training.dataset import load_dataset
 from drr_agent.training.harvest import harvest_dataset
 from drr_agent.training.redaction import DEFAULT_REDACTION, Redaction
+from drr_agent.training.sources import ATTEMPT_COLUMNS
 
 KEY = "sk-proj-aB3dE5fG7hJ9kL1m"
 
@@ -104,6 +107,58 @@ def test_writing_twice_is_writing_once(text):
     assert DEFAULT_REDACTION.text(once) == once
 
 
+TEXTS = (
+    *("run_id", "started_at", "question", "context", "answer", "reasoner", "dm", "prompts", "sample_id", "target"),
+    *("rationale", "signal", "label"),
+)
+
+
+@pytest.mark.parametrize("capture", ["full", "digest"])
+@pytest.mark.parametrize("place", TEXTS)
+def test_a_key_may_stand_anywhere_in_a_run(tmp_path, place, capture):
+    run = make_run("r1", target="4", labels=[{"turn": 1, "value": "correct", "source": "human:ann", "at": None}])
+    attempt, label = run["attempts"][0], run["labels"][0]
+    if place == "rationale":
+        attempt["rationale"] = KEY
+    elif place == "signal":
+        attempt["signals"] = {KEY: 0.5}
+    elif place == "label":
+        label["source"] = f"human:{KEY}"
+    else:
+        run[place] = f"before {KEY}"
+    log = tmp_path / f"{KEY}.jsonl"
+    log.write_text(json.dumps(run) + "\n{")
+    dataset, _ = harvest_dataset([log], tmp_path / "data", redaction=Redaction(capture=capture), progress=False)
+    dataset.verify()
+    assert dataset.manifest.count == 1
+    assert_hidden(dataset)
+
+
+@pytest.mark.parametrize("capture", ["full", "digest"])
+@pytest.mark.parametrize("role", sorted(ATTEMPT_COLUMNS))
+def test_a_key_may_stand_anywhere_in_a_table(tmp_path, role, capture):
+    table = tmp_path / "t.jsonl"
+    row = {"question": "q", "rationale": "r", "answer": "4", "target": "4", "reasoner": "m"}
+    table.write_text(json.dumps({**row, role: f"before {KEY}"}) + "\n" + json.dumps(row))
+    dataset, _ = harvest_dataset([table], tmp_path / "data", redaction=Redaction(capture=capture), progress=False)
+    dataset.verify()
+    assert_hidden(dataset)
+
+
+@pytest.mark.parametrize("role", ["question", "context", "rationale", "answer", "target", "prompts", "feedback"])
+def test_a_digest_holds_no_text(tmp_path, role):
+    table = tmp_path / "t.jsonl"
+    row = {"question": "q", "rationale": "r", "answer": "4", "target": "4", "reasoner": "m"}
+    table.write_text(json.dumps({**row, role: "John Doe of Elm Street"}))
+    dataset, _ = harvest_dataset([table], tmp_path / "data", redaction=Redaction(capture="digest"), progress=False)
+    assert_hidden(dataset, "Elm")
+
+
+def assert_hidden(dataset, word=KEY):
+    assert not any(word in str(value) for one in dataset.all() for value in one.values())
+    assert all(word.encode() not in file.read_bytes() for file in dataset.path.iterdir() if file.suffix != ".parquet")
+
+
 @pytest.mark.parametrize("capture", ["full", "digest"])
 def test_a_dataset_holds_no_secret(tmp_path, capture):
     log = tmp_path / "t.jsonl"
@@ -114,8 +169,7 @@ def test_a_dataset_holds_no_secret(tmp_path, capture):
     dataset.verify()
     written = [*dataset.all()]
     assert len(written) == 2
-    assert not any(KEY in str(value) for one in written for value in one.values())
-    assert all(KEY.encode() not in file.read_bytes() for file in dataset.path.iterdir() if file.suffix != ".parquet")
+    assert_hidden(dataset)
     assert {one["label"] for one in written} == {"correct"}, "it is graded before"
     assert {one["question_key"] for one in written} == {question_key("what does [redacted] do")}, "however captured"
     assert load_dataset(dataset.path).manifest.capture == capture

@@ -11,11 +11,15 @@ from drr_agent.training.labels import LabelRecord, merge_labels
 from drr_agent.training.spool import open_scratch
 
 _SCHEMA = """
-create table behaviors (id text, place text, text_key blob, is_held int, record text, held text, fresh text);
+create table behaviors (
+    id text, place text, text_key blob, thread text, is_held int, record text, held text, fresh text
+);
 create unique index by_id on behaviors (id);
+create index by_thread on behaviors (thread) where thread is not null;
 create table drops (source text, place text, reason text, detail text);
 """
 
+_SHARED_THREADS = "select thread from behaviors where thread is not null group by thread having count(*) > 1"
 _COPIES = """
 drop table if exists copies;
 create table copies (text_key blob primary key, count int) without rowid;
@@ -93,6 +97,7 @@ class Staging:
         self._scratch.close()
 
     def _read(self, order: str) -> Iterator[Behavior]:
+        self._number_turns()
         self._scratch.executescript(_COPIES)
         query = f"select record, count from behaviors join copies using (text_key) order by {order}"
         for record, count in self._scratch.execute(query):
@@ -101,13 +106,13 @@ class Staging:
             yield row
 
     def _insert(self, row: Behavior, *, is_held: bool) -> None:
-        values = (row["id"], _place(row), _text_key(row), is_held, json.dumps(row))
-        self._scratch.execute("insert into behaviors values (?, ?, ?, ?, ?, null, null)", values)
+        values = (row["id"], _place(row), _text_key(row), _thread(row), is_held, json.dumps(row))
+        self._scratch.execute("insert into behaviors values (?, ?, ?, ?, ?, ?, null, null)", values)
 
     def _update(self, row: Behavior) -> None:
         self._scratch.execute(
-            "update behaviors set place = ?, text_key = ?, record = ? where id = ?",
-            (_place(row), _text_key(row), json.dumps(row), row["id"]),
+            "update behaviors set place = ?, text_key = ?, thread = ?, record = ? where id = ?",
+            (_place(row), _text_key(row), _thread(row), json.dumps(row), row["id"]),
         )
 
     def _renew(self, held: Behavior, fresh: Behavior) -> None:
@@ -115,6 +120,25 @@ class Staging:
         self._update(renew_behavior(held, fresh))
         texts = (json.dumps(held), json.dumps(fresh), fresh["id"])
         self._scratch.execute("update behaviors set held = ?, fresh = ? where id = ?", texts)
+
+    def _number_turns(self) -> None:
+        """Number the attempts of every thread by their time: a source that was split or grew tells of some alone."""
+        for (thread,) in self._scratch.execute(_SHARED_THREADS).fetchall():
+            found = self._scratch.execute("select record from behaviors where thread = ?", (thread,))
+            rows: list[Behavior] = [json.loads(record) for (record,) in found]
+            rows.sort(key=lambda row: (row["started_at"] or "", row["turn"], row["id"]))
+            for turn, row in enumerate(rows, start=1):
+                self._update({**row, "turn": turn, "feedback": _feedback(row, turn)})
+
+
+def _feedback(row: Behavior, turn: int) -> str:
+    """What was said before an attempt, once its turn is known: nothing, if it is the first one or asked afresh."""
+    return ("first" if turn == 1 else "fresh") if row["feedback"] in ("first", "fresh") else row["feedback"]
+
+
+def _thread(row: Behavior) -> str | None:
+    """The run of an attempt in a plain trace, whose turns are known when all of them are."""
+    return row["run_id"] if row["origin"] == "traced" else None
 
 
 def _place(row: Behavior) -> str:

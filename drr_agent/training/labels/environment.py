@@ -16,6 +16,7 @@ from typing import Any
 
 from drr_agent.errors import ConfigError, DataError
 from drr_agent.state import Label, Run, RunLabel
+from drr_agent.training.times import to_utc
 
 Verdicts = bool | None | Mapping[int, bool | None]
 Environment = Callable[[Run], Verdicts]
@@ -42,7 +43,7 @@ def ask_environment(environment: Environment, run: Run) -> list[RunLabel]:
             f"{type(error).__name__}: {error}; mend the function, or let it return None for such a run"
         ) from error
     return [
-        {"turn": turn, "value": _label(value), "source": f"environment:{name}", "at": run["started_at"] or None}
+        {"turn": turn, "value": _label(value), "source": f"environment:{name}", "at": to_utc(run["started_at"])}
         for turn, value in _by_turn(said, run, name).items()
         if value is not None
     ]

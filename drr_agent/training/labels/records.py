@@ -82,13 +82,18 @@ def read_label(value: Any) -> Label | None:
     return None if is_missing(value) else _WORDS.get(str(value).strip().casefold())
 
 
+def is_source(source: str) -> bool:
+    """Whether the kind of a label source is known."""
+    return label_kind(source) in LABEL_ORDER
+
+
 def check_source(source: str) -> str:
     """The source of a label, if its kind is known.
 
     Raises:
         ConfigError: it is not.
     """
-    if label_kind(source) not in LABEL_ORDER:
+    if not is_source(source):
         raise ConfigError(
             f"a label's source is one of {', '.join(LABEL_ORDER)}, with a name after a colon if need be, got {source!r}"
         )
@@ -120,8 +125,9 @@ class Labeler:
         return self.targets.target_for(sample_id, question_key(question))
 
     def heeds(self, source: str) -> bool:
-        """Whether what a source says counts."""
-        return not any(fnmatchcase(source, pattern) for pattern in self.ignored)
+        """Whether what a source says counts; `judge:*` is also a `judge` without a name."""
+        named = source if ":" in source else f"{source}:"
+        return not any(fnmatchcase(name, pattern) for pattern in self.ignored for name in (source, named))
 
     def by_environment(self, run: Run) -> list[RunLabel]:
         """What the environment says of a run and its attempts.

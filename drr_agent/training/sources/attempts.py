@@ -10,11 +10,11 @@ from drr_agent.columns import CellError, valid_text
 from drr_agent.errors import DataError
 from drr_agent.policy import first_accepted
 from drr_agent.questions import question_key
-from drr_agent.state import Attempt, Run
+from drr_agent.state import Attempt, Run, RunLabel
 from drr_agent.training.behaviors import Behavior, BehaviorOrigin, judged
 from drr_agent.training.drops import Flaw
 from drr_agent.training.filters import RowFilter
-from drr_agent.training.labels import Labeler, LabelRecord, merge_labels
+from drr_agent.training.labels import Labeler, LabelRecord, is_source, merge_labels
 from drr_agent.training.redaction import DEFAULT_REDACTION, Redaction
 from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Outcome, RunReader
 from drr_agent.training.times import to_utc
@@ -72,10 +72,14 @@ class RunSource:
         entry = entry._replace(run=run)
         ids = attempt_ids(run, self.redaction) if entry.ids is None else entry.ids
         accepted = first_accepted(run["attempts"])
-        for index, (attempt, row_id) in enumerate(zip(run["attempts"], ids, strict=True)):
-            place = f"{entry.place} turn {attempt['turn']}"
-            logged = _Logged(entry, attempt, index, row_id, accepted is not None and index > accepted)
-            yield Outcome(place, self._content(logged))
+        times = [run["started_at"] or None] * len(ids) if entry.times is None else entry.times
+        attempts = [
+            _Logged(entry, attempt, index, row_id, at, accepted is not None and index > accepted)
+            for index, (attempt, row_id, at) in enumerate(zip(run["attempts"], ids, times, strict=True))
+        ]
+        for logged in attempts:
+            yield Outcome(f"{entry.place} turn {logged.attempt['turn']}", self._content(logged))
+        yield from self._unplaced(attempts)
 
     def _judged(self, run: Run) -> Run:
         """The run with what is known of it from elsewhere: its question's target, the environment's word."""
@@ -99,13 +103,13 @@ class RunSource:
         return self._behavior(logged)
 
     def _behavior(self, logged: "_Logged") -> Behavior:
-        (entry, attempt, place, row_id, explored), run = logged, logged.entry.run
+        entry, attempt, run = logged.entry, logged.attempt, logged.entry.run
         usage = attempt["usage"]
         metered = usage["unmetered_calls"] == 0
         question, write = self.redaction.question(run["question"]), self.redaction.optional
-        origin: BehaviorOrigin = "explored" if explored else run["origin"]
+        origin: BehaviorOrigin = "explored" if logged.explored else run["origin"]
         return {
-            "id": row_id,
+            "id": logged.row_id,
             "run_id": run["run_id"],
             "question_key": question_key(self.redaction.clean(run["question"])),
             "question": question,
@@ -113,7 +117,7 @@ class RunSource:
             "rationale": self.redaction.text(attempt["rationale"]),
             "answer": write(attempt["answer"]),
             "target": write(run["target"]),
-            **judged(self._labels(run, attempt, place)),
+            **judged(self._labels(logged)),
             "turn": attempt["turn"],
             "draw": run["draw"],
             "copies": 1,
@@ -129,23 +133,33 @@ class RunSource:
             "score": attempt["score"],
             "verdict": attempt["verdict"],
             "origin": origin,
-            "propensity": _propensity(run, explored=explored),
+            "propensity": _propensity(run, explored=logged.explored),
             "dataset": entry.dataset,
-            "started_at": run["started_at"] or None,
+            "started_at": logged.started_at,
         }
 
-    def _labels(self, run: Run, attempt: Attempt, place: int) -> list[LabelRecord]:
+    def _labels(self, logged: "_Logged") -> list[LabelRecord]:
         """What the grader and the store say of an attempt; nobody can judge one without an answer."""
-        if attempt["answer"] is None:
+        run, answer = logged.entry.run, logged.attempt["answer"]
+        if answer is None:
             return []
         said = [
             LabelRecord(value=label["value"], source=label["source"], at=to_utc(label["at"]))
             for label in run.get("labels", ())
-            if (label["turn"] == attempt["turn"] or (label["turn"] is None and place == run["choice"]))
-            and self.labeler.heeds(label["source"])
+            if logged.is_meant(label) and self.labeler.heeds(label["source"]) and is_source(label["source"])
         ]
-        graded = self.labeler.by_target(attempt["answer"], run["target"], at=run["started_at"] or None)
+        graded = self.labeler.by_target(answer, run["target"], at=to_utc(logged.started_at))
         return merge_labels(graded, said)
+
+    def _unplaced(self, attempts: Sequence["_Logged"]) -> Iterator[Outcome]:
+        """Judgments that no attempt takes: of a turn that is not there, or by nobody that is known."""
+        run, place = attempts[0].entry.run, attempts[0].entry.place
+        for label in run.get("labels", ()):
+            if not is_source(label["source"]):
+                yield Outcome(place, Flaw("bad value", f"a label by {label['source']!r}, which is no known source"))
+            elif not any(logged.is_meant(label) for logged in attempts):
+                turn = "the chosen attempt" if label["turn"] is None else f"turn {label['turn']}"
+                yield Outcome(place, Flaw("bad value", f"a label by {label['source']!r} of {turn}, which is not there"))
 
 
 class _Logged(NamedTuple):
@@ -155,8 +169,14 @@ class _Logged(NamedTuple):
     attempt: Attempt
     place: int
     row_id: str
+    started_at: str | None
     explored: bool
     """Made after an accept."""
+
+    def is_meant(self, label: RunLabel) -> bool:
+        """Whether a judgment is of this attempt."""
+        run = self.entry.run
+        return label["turn"] == self.attempt["turn"] or (label["turn"] is None and self.place == run["choice"])
 
 
 def _propensity(run: Run, *, explored: bool) -> float | None:
@@ -172,8 +192,8 @@ def _check_storable(logged: _Logged) -> None:
     Raises:
         CellError: half a character in a text, or a number of more than 64 bits.
     """
-    (entry, attempt, _, row_id, _), run = logged, logged.entry.run
-    texts = [row_id, entry.dataset, *run.values(), *attempt.values(), *attempt["signals"]]
+    entry, attempt, run = logged.entry, logged.attempt, logged.entry.run
+    texts = [logged.row_id, logged.started_at, entry.dataset, *run.values(), *attempt.values(), *attempt["signals"]]
     texts += [text for label in run.get("labels", ()) for text in label.values()]
     valid_text("\n".join(text for text in texts if isinstance(text, str)))
     if attempt["turn"] < 1:

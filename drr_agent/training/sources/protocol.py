@@ -35,6 +35,8 @@ class LoggedRun(NamedTuple):
     run: Run
     ids: Sequence[str] | None = None
     """The store's own ids of the attempts, one each, where it has them; else they are made of run, turn and text."""
+    times: Sequence[str | None] | None = None
+    """When each attempt began, as `to_utc` gives it, where the store tells; else it is known of the run alone."""
     dataset: str | None = None
 
 

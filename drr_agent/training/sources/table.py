@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from langchain_core.messages import AIMessage
 
@@ -19,7 +19,7 @@ from drr_agent.parsing import Parser
 from drr_agent.questions import question_key
 from drr_agent.runs import Reject, pass_over
 from drr_agent.signals import DEFAULT_SIGNALS, SignalInput, compute_signals
-from drr_agent.state import NO_USAGE, Draft
+from drr_agent.state import NO_USAGE, Draft, FeedbackKind
 from drr_agent.tables import TableRow, read_table, table_format
 from drr_agent.training.behaviors import Behavior, judged
 from drr_agent.training.drops import Flaw
@@ -56,7 +56,7 @@ ATTEMPT_COLUMNS: Synonyms = {
 _IDENTITY = ("run_id", "question_id", "reasoner", "dataset", "prompts", "context")
 """Beside the question and the draw: what says which run a row belongs to."""
 
-_PROSE = ("answer", "target", "rationale", "context")
+_PROSE = ("answer", "target", "rationale", "context", "prompts")
 """What may hold a secret."""
 _SEEN_ROWS = 1_000
 """Rows looked at for the columns of a JSON-lines file, whose rows may differ."""
@@ -164,6 +164,8 @@ class TableSource:
         started_at = to_text(cells.get("started_at"))
         labels = self._labels(raw["answer"], raw["target"], cells, at=to_utc(started_at))
         feedback = to_text(cells.get("feedback"))
+        if feedback not in (None, *get_args(FeedbackKind)):
+            feedback = self.redaction.optional(feedback)
         return {
             "id": row_id,
             "run_id": row_id if numbers["turn"] is None else _digest(identity),

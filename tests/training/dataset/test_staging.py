@@ -126,6 +126,34 @@ def test_of_two_sightings_in_one_harvest_each_tells_what_it_knows():
     assert (found[0]["score"], found[0]["dm"], len(found[0]["labels"])) == (0.5, "d", 2)
 
 
+@pytest.mark.parametrize(
+    "sightings",
+    [
+        pytest.param([("a", 1), ("b", 2), ("c", 3)], id="all at once"),
+        pytest.param([("c", 1), ("a", 1), ("b", 2)], id="the last alone"),
+        pytest.param([("b", 1), ("c", 2), ("a", 1), ("b", 2)], id="with an overlap"),
+    ],
+)
+@pytest.mark.parametrize("held", [0, 1, 2])
+def test_turns_of_a_thread_are_those_of_all_that_is_known(sightings, held):
+    def sighting(name, turn):
+        feedback = "first" if turn == 1 else "fresh"
+        return row(1, id=name, run_id="t", turn=turn, feedback=feedback, origin="traced", started_at=f"2026-01-0{name}")
+
+    staging = Staging([sighting(*sightings[place]) for place in range(held)])
+    for name, turn in sightings[held:]:
+        staging.add(sighting(name, turn))
+    found = [(one["id"], one["turn"], one["feedback"]) for one in staging.ordered()]
+    staging.close()
+    assert found == [("a", 1, "first"), ("b", 2, "fresh"), ("c", 3, "fresh")]
+
+
+def test_turns_of_a_run_that_tells_them_stay(staging):
+    for turn in (2, 4):
+        staging.add(row(1, id=str(turn), run_id="r", turn=turn, origin="live"))
+    assert [one["turn"] for one in staging.ordered()] == [2, 4]
+
+
 def test_a_grade_of_another_target_goes():
     one = row(1, target="2", answer="3", labels=[said("incorrect", "grader:auto"), said("correct")])
     two = row(1, target="3", answer="3", labels=[said("correct", "grader:auto"), said("incorrect", "judge:x")])

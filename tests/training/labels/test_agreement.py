@@ -44,6 +44,10 @@ def test_answers_that_say_the_same_are_one():
     assert values(draws("4", "4.0", "4 apples", "5")) == "+++-"
 
 
+def test_answers_that_a_redaction_made_equal_do_not_vote():
+    assert values(draws(*["the key is [redacted]"] * 3)) == "..."
+
+
 def test_a_reply_without_an_answer_neither_votes_nor_gets_a_label():
     assert values(draws("4", None, "4", None)) == "...."
     assert values(draws("4", None, "4", None, "4")) == "+.+.+"

@@ -158,9 +158,7 @@ def test_what_was_explored(verdicts, explore, expected):
         pytest.param({"target": None}, [[], [], []], id="no target"),
         pytest.param({"labels": [said("correct", 3)]}, [[], [], ["human:ann correct"]], id="of a turn"),
         pytest.param({"labels": [said("correct")], "choice": 1}, [[], ["human:ann correct"], []], id="of the choice"),
-        pytest.param({"labels": [said("correct")], "choice": None}, [[], [], []], id="of no choice"),
         pytest.param({"labels": [said("correct", 1)]}, [[], [], []], id="nobody judges what has no answer"),
-        pytest.param({"labels": [said("correct", 9)]}, [[], [], []], id="of a turn that is not"),
         pytest.param({"labels": [said(None, 2)]}, [[], ["human:ann None"], []], id="asked, and nothing came"),
         pytest.param(
             {"labels": [said("correct", 2), said("incorrect", 2, at="2026-01-02")]},
@@ -177,6 +175,44 @@ def test_what_was_explored(verdicts, explore, expected):
 def test_labels(given, labels):
     found = behaviors(run(None, "5", "4", **{"choice": 2, **given}))
     assert [[f"{label['source']} {label['value']}" for label in one["labels"]] for one in found] == labels
+
+
+@pytest.mark.parametrize(
+    ("given", "detail"),
+    [
+        pytest.param(
+            {"labels": [said("correct")], "choice": None}, "'human:ann' of the chosen attempt", id="no choice"
+        ),
+        pytest.param({"labels": [said("correct", 9)]}, "'human:ann' of turn 9, which is not there", id="no such turn"),
+        pytest.param(
+            {"labels": [said("correct", 2, "Agreement")]}, "'Agreement', which is no known source", id="whose"
+        ),
+    ],
+)
+def test_a_judgment_that_no_attempt_takes_is_named(given, detail):
+    *found, lost = outcomes(run(None, "5", "4", **{"choice": 2, **given}))
+    assert [one.content["labels"] for one in found] == [[], [], []]
+    assert lost.place == found[0].place.removesuffix(" turn 1")
+    assert lost.content.reason == "bad value"
+    assert detail in lost.content.detail
+
+
+@pytest.mark.parametrize(
+    ("given", "at"),
+    [
+        pytest.param("2026-01-01T01:00:00+01:00", "2026-01-01T00:00:00.000+00:00", id="of another zone"),
+        pytest.param("yesterday", None, id="no time"),
+    ],
+)
+def test_the_time_of_a_label_is_a_time(given, at):
+    [behavior] = behaviors(run("4", started_at=given, target="4", labels=[said("correct", 1, at=given)]))
+    assert [label["at"] for label in behavior["labels"]] == [at, at]
+
+
+@pytest.mark.parametrize("pattern", ["judge:*", "judge", "*", "j*:"])
+def test_whom_nobody_heeds(pattern):
+    [behavior] = behaviors(run("4", labels=[said("correct", 1, "judge")]), ignored=(pattern,))
+    assert behavior["labels"] == []
 
 
 def test_targets_and_the_environment_are_asked():

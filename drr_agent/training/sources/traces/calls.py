@@ -156,7 +156,13 @@ def _as_run(run_id: str, calls: list[Call]) -> LoggedRun:
         "labels": labels,
     }
     dataset = next((call["dataset"] for call in calls if call["dataset"] is not None), None)
-    return LoggedRun(calls[0]["place"], run, ids=[call["id"] for call in calls], dataset=dataset)
+    return LoggedRun(
+        calls[0]["place"],
+        run,
+        ids=[call["id"] for call in calls],
+        times=[call["started_at"] for call in calls],
+        dataset=dataset,
+    )
 
 
 def _as_attempt(call: Call, before: list[Attempt]) -> Attempt:
