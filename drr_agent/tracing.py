@@ -11,6 +11,7 @@ in the fields of LangSmith's `Run`, with its children nested in `child_runs`, so
 
 import base64
 import dataclasses
+import json
 import logging
 import math
 import re
@@ -41,9 +42,12 @@ _LARGEST = 2**63
 _FOREIGN: tuple[type[Exception], ...] = (Exception,)
 """How somebody else's `repr` or `redact` fails: in any way."""
 _SECRET_NAME = re.compile(
-    r"api_?key|secret|passw|authori[sz]ation|credential|private_?key|(access|auth|refresh|bearer|id|api|session)_?token",
+    r"secret|passw|passphrase|(?<![a-z])pwd|authori[sz]ation|credential|(api|access|private)[-_ ]?key"
+    r"|(access|auth|refresh|bearer|id|api|session)[-_ ]?token",
     re.IGNORECASE,
 )
+_ARGUMENTS = {"arguments", "args", "partial_json"}
+"""Names of what a tool is called with, which chat messages hold as JSON text too."""
 
 
 class TraceLog(BaseTracer):
@@ -53,9 +57,10 @@ class TraceLog(BaseTracer):
     not know is written as its `repr`; a line that cannot be written is an error in the logger `drr_agent.tracing`, and
     the agent goes on.
 
-    The definitions of the components (`serialized`) are left out, and so is what stands under a name such as `api_key`;
-    errors, metadata and call parameters are searched for keys besides. What people and models say is written as it is,
-    unless `redact` is given.
+    The definitions of the components (`serialized`) are left out, and so is what stands under a name such as `api_key`
+    or `passwords`, be it a text, a list or an object (numbers stay), in the arguments of a tool too; errors, metadata
+    and call parameters are searched for keys besides. What people and models say is written as it is, unless `redact`
+    is given.
     """
 
     def __init__(self, *, path: Path, redact: Callable[[str], str] | None = None) -> None:
@@ -195,8 +200,23 @@ def _key(key: Any, redact: Callable[[str], str]) -> str:
 
 
 def _field(key: Any, value: Any, redact: Callable[[str], str], above: tuple[int, ...]) -> Any:
-    named_secret = isinstance(key, str) and _SECRET_NAME.search(key.replace("-", "_"))
-    return MARK if named_secret and isinstance(value, str | bytes) else _plain(value, redact, above)
+    if isinstance(key, str) and _SECRET_NAME.search(key) and not (value is None or isinstance(value, Real)):
+        return MARK
+    if key in _ARGUMENTS and isinstance(value, str):
+        value = _without_secrets(value)
+    return _plain(value, redact, above)
+
+
+def _without_secrets(arguments: str) -> str:
+    """The JSON text of a tool's arguments. Torn JSON, which models write too, is searched for keys."""
+    if not _SECRET_NAME.search(arguments):
+        return arguments
+    try:
+        given = json.loads(arguments)
+        shown = _plain(given, _as_written, ())
+        return arguments if shown == given else json.dumps(shown, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return hide_keys(arguments)
 
 
 def _shown(value: Any) -> str:

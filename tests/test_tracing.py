@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableLambda
+from langchain_core.tools import tool
 from langchain_core.tracers import BaseTracer
 from langgraph.graph import END, START, MessagesState, StateGraph
 from pydantic import BaseModel, Field, SecretStr
@@ -163,15 +164,117 @@ VALUES = st.recursive(
 @settings(max_examples=60, deadline=None)
 @given(value=VALUES)
 def test_no_value_costs_a_line(value, tmp_path_factory):
-    written(value, tmp_path_factory.mktemp("any") / "t")
+    path = traced(echo(value), {"question": "q"}, tmp_path_factory.mktemp("any") / "t")
+    (line,) = map(json.loads, path.read_bytes().splitlines())  # of bytes: texts have ends of lines that JSON has not
+    assert line["inputs"] == {"question": "q"}
+    assert line["outputs"].keys() == {"value"}
+    assert (line["outputs"]["value"] is None) == (value is None)
 
 
 def test_settings_are_written_without_their_keys(tmp_path):
     assert written(Settings(), tmp_path / "t") == {
         "name": "n",
-        "api_key": "SecretStr('**********')",
+        "api_key": "[redacted]",
         "plain_api_key": "[redacted]",
     }
+
+
+HIDDEN = "[redacted]"
+NAMES = [
+    *("api_key", "apiKey", "x-api-key", "OPENAI_API_KEY", "api_keys", "api key", "password", "passwords", "passphrase"),
+    *("pwd", "db_pwd", "credential", "credentials", "client_secret", "secrets", "Authorization", "private_keys"),
+    *("accessToken", "refresh_tokens", "id-token", "aws_access_key_id"),
+]
+OTHERS = ["question", "max_tokens", "token_count", "input_tokens", "keyboard", "author", "cpwd", "compass"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_stands_under_the_name_of_a_secret_is_hidden(name, tmp_path):
+    assert written({name: "hunter2"}, tmp_path / "t") == {name: HIDDEN}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_stands_under_another_name_is_not(name, tmp_path):
+    assert written({name: ["hunter2"]}, tmp_path / "t") == {name: ["hunter2"]}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        *[(value, value) for value in (None, True, False, 0, 7, 0.5)],
+        (np.int64(3), 3),
+        *[(value, HIDDEN) for value in ("hunter2", "", b"hunter2", ["hunter2"], ("hunter2",), [], {"hunter2"})],
+        *[(value, HIDDEN) for value in ({"user": "bob", "value": "hunter2"}, [{"value": 1}], SecretStr("hunter2"))],
+        *[(value, HIDDEN) for value in (Note("hunter2"), Shade.DARK, Path("hunter2"), object(), Unprintable())],
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_any_value_but_a_number_is_hidden(value, expected, tmp_path):
+    assert written({"credentials": value}, tmp_path / "t") == {"credentials": expected}
+
+
+ARGUMENTS = {
+    "a text": ({"api_key": "hunter2", "user": "bob"}, {"api_key": HIDDEN, "user": "bob"}),
+    "a list": ({"passwords": ["hunter2"], "n": 1}, {"passwords": HIDDEN, "n": 1}),
+    "deeper": ([{"login": {"password": "hunter2"}}], [{"login": {"password": HIDDEN}}]),
+    "in arguments": ({"arguments": '{"pwd": "hunter2"}'}, {"arguments": json.dumps({"pwd": HIDDEN})}),
+    "not in ASCII": ({"api_key": "hunter2", "user": "Zoë"}, {"api_key": HIDDEN, "user": "Zoë"}),
+}
+
+
+@pytest.mark.parametrize("name", ["arguments", "args", "partial_json"])
+@pytest.mark.parametrize(("given", "expected"), ARGUMENTS.values(), ids=ARGUMENTS)
+def test_the_json_of_arguments_is_searched_the_same_way(given, expected, name, tmp_path):
+    shown = written({"function": {name: json.dumps(given)}}, tmp_path / "t")
+    assert json.loads(shown["function"][name]) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param('{ "user" : "bob" }', id="without-secrets"),
+        pytest.param('{ "max_tokens": 5,  "password": null }', id="a-secret-that-is-none"),
+        pytest.param('"the password"', id="a-text"),
+        pytest.param("my password?", id="no-json"),
+    ],
+)
+def test_other_arguments_are_written_as_they_are(text, tmp_path):
+    assert written({"arguments": text}, tmp_path / "t") == {"arguments": text}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param('{"user": "bob", "api_key": "hunter2hunter2"', id="torn"),
+        pytest.param('{"password": "hunter2hunter2", "n": ' + "9" * 5_000 + "}", id="more-digits-than-python-reads"),
+        pytest.param('{"password": "hunter2hunter2", "n": ' + "[" * 99_999, id="too-deep"),
+    ],
+)
+def test_arguments_that_are_no_json_are_searched_for_keys(text, tmp_path):
+    shown = written({"arguments": text}, tmp_path / "t")["arguments"]
+    assert HIDDEN in shown
+    assert "hunter2" not in shown
+
+
+def test_a_tool_and_who_calls_it_show_no_secret(tmp_path):
+    @tool
+    def login(api_key: str, user: str) -> str:
+        """Log in."""
+        return f"hello {user}"
+
+    call = {"name": "login", "args": {"api_key": "hunter2", "user": "bob"}, "id": "1"}
+    text = json.dumps(call["args"])
+    reply = AIMessage(
+        "",
+        tool_calls=[call],
+        invalid_tool_calls=[{"name": "login", "args": text, "id": "2", "error": "why"}],
+        additional_kwargs={"tool_calls": [{"id": "1", "function": {"name": "login", "arguments": text}}]},
+    )
+    model = ScriptedChatModel(replies=[reply])
+    agent = RunnableLambda(lambda asked: {"reply": model.invoke(asked["question"]), "said": login.invoke(call["args"])})
+    path = traced(agent, {"question": "log in", "passwords": ["hunter2"]}, tmp_path / "t")
+    assert "hunter2" not in path.read_text()
+    assert "hello bob" in path.read_text()
 
 
 def test_depth_ends_where_no_agent_goes(tmp_path):

@@ -34,7 +34,7 @@ def traced(runnable, given, path: Path, *, times=1, **config):
 
 
 def read_lines(path: Path):
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
 def write_lines(path: Path, rows):

@@ -127,6 +127,8 @@ def _report(dataset: Dataset, records: list[SourceRecord]) -> None:
             f"{record.kept} kept, dropped: {dropped}",
             highlight=False,
         )
+    sources = (f"{source} {count}" for source, count in dataset.manifest.label_sources.items())
+    errors.print(f"labels by source: {', '.join(sources)}", highlight=False)
     if dataset.manifest.conflicts:
         errors.print(f"labels contradict each other in {dataset.manifest.conflicts} rows", highlight=False)
     out.print(f"{dataset.added} new of {dataset.manifest.count} behaviors → {dataset.path}", highlight=False)

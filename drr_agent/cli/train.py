@@ -17,9 +17,9 @@ from drr_agent.grading import get_grader
 from drr_agent.training.calibrate import calibrate_dm
 from drr_agent.training.config import LoraConfig, TrainConfig
 from drr_agent.training.dataset import load_dataset
-from drr_agent.training.logged import Coverage
 from drr_agent.training.threshold import calibrate_consensus
 from drr_agent.training.train import train_on
+from drr_agent.training.weights import Coverage
 
 DatasetFolder = Annotated[Path, typer.Argument(help="A dataset made by `drr harvest`.")]
 
@@ -153,7 +153,13 @@ def _doubts(judged_share: float, coverage: Coverage | None) -> Iterator[str]:
     if coverage is not None and coverage.left_out:
         yield (
             f"{coverage.left_out} questions or runs are left out of the loop's numbers: nobody judged all of their "
-            "answers. `drr label` asks for them."
+            "answers. Those as long as they stand for them. `drr label` asks for the rest."
+        )
+    if coverage is not None and coverage.unlike:
+        yield (
+            f"Of {coverage.unlike} of these none is judged that is as long, and nothing stands for them: the loop's "
+            "numbers are of the others, and biased towards short runs. Do not trust the threshold before you have "
+            "labelled some of them."
         )
     if coverage is not None and coverage.unexplored:
         yield (

@@ -42,7 +42,7 @@ class _Prefixes(NamedTuple):
 def fit_consensus(questions: Sequence[LabelledQuestion], *, grader: Grader = AUTO, seed: int = 0) -> ConsensusWeights:
     """Fit the weights by maximum likelihood (L-BFGS), with a slight pull towards the defaults.
 
-    Questions count by their weight; see `drr_agent.training.logged`. Those with an unlabelled answer are left out.
+    Questions count by their weight; see `drr_agent.training.weights`. Those with an unlabelled answer are left out.
 
     Raises:
         DataError: no question has a scored, labelled attempt with an answer, and no answer without a label.

@@ -1,31 +1,7 @@
-"""Logged attempts by question: what a policy would have met, from a log that may break off where another one accepted.
+"""Logged attempts by question, scored and labelled: what a policy would have met."""
 
-An accept ends a run, so a log of runs in use shows later turns where the policy was in doubt and hides them where it
-was sure. What corrects it is chance: of the runs that were accepted with turns left, a known share `e` thought on
-(`explore`), and each of them stands for those that were cut off:
-
-    weight = 1 / P(the run is logged to its end), or 0 if it is not
-           = 1      never accepted, or accepted at its last turn: chance had no part in it
-           = 1 / e  accepted, and explored
-           = 0      accepted, and cut off
-
-The sum of weight times outcome is unbiased for the sum over all runs, had each been logged to its end (Horvitz and
-Thompson 1952), whatever policy is replayed within the turns of the log. A mean divides by the sum of the weights (Hájek
-1971): consistent, with a bias of the order of one over the explored runs. How many were accepted is known too, so the
-weights of the explored are scaled to add up to that: it takes the luck out of how many explored, and lets them stand
-for a time before anybody did, which by `1 / e` alone would count by its doubtful runs only.
-
-It asks of the log that runs like the cut off could be explored, that some explored run reached the last turn (which is
-how that turn is known), and that whether an answer is judged has nothing to do with exploring.
-
-Each question counts alike, however often it was asked: a run's share is one over the runs that ask its question, cut
-off or not. A run is a sequence of its own, in its order: what came after depends on what came before.
-"""
-
-import math
 import operator
 import random
-from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby, pairwise
 from typing import NamedTuple
@@ -35,13 +11,12 @@ from drr_agent.errors import DataError
 from drr_agent.grading import Grader
 from drr_agent.state import Attempt, Label
 from drr_agent.training.behaviors import Behavior, is_labelled, to_attempt, to_request
+from drr_agent.training.weights import POOLED, Coverage, Reading, read_rows, weigh
 
 ORDERS = 4
 """Readings of each question: independent draws have no order of their own."""
 IDENTICAL = Grader(name="identical", same=operator.eq)
 """Answer equality once `canonical` has spelled equal answers alike."""
-_POOLED = frozenset({"distilled", "imported"})
-"""Origins whose runs at one question are draws of one reading, made for that."""
 
 
 class LabelledQuestion(NamedTuple):
@@ -58,68 +33,11 @@ class LabelledQuestion(NamedTuple):
     every attempt is a draw of its own."""
 
 
-class Coverage(NamedTuple):
-    """What a log tells a replay, and what not. A run in use counts by itself, distilled draws of a question as one."""
-
-    explored: int
-    """Runs that thought on after their accept, with a known probability."""
-    censored: int
-    """Runs that an accept cut off. Where runs of their Reasoner explored, those stand for them."""
-    unexplored: int
-    """Of the censored, those that nothing stands for: they count as they are. Which had turns left is unknown, too."""
-    left_out: int
-    """Those with an answer that nobody judged; a weak label is no judgment."""
-
-
 class LabelledLog(NamedTuple):
     """The questions that count, those with a weight above 0, and what they cover."""
 
     questions: list[LabelledQuestion]
     coverage: Coverage
-
-
-class _Reading(NamedTuple):
-    """The rows of one question's draws, or of one run in use, in order."""
-
-    question: tuple[str, ...]
-    """Its key, its context, its Reasoner."""
-    rows: list[Behavior]
-
-    @property
-    def judged(self) -> bool:
-        return all(row["answer"] is None or is_labelled(row) for row in self.rows)
-
-    @property
-    def explore(self) -> float | None:
-        """The probability that it went on after its accept, if it did and that is known."""
-        rates = (row["propensity"] for row in self.rows if row["origin"] == "explored")
-        return next((rate for rate in rates if rate is not None and 0.0 < rate <= 1.0), None)
-
-    @property
-    def accepted_at(self) -> float:
-        """The turn that ended it while in use; infinite where none did."""
-        accepted = (row["turn"] for row in self.rows if row["origin"] == "live" and row["verdict"] == "accept")
-        return min(accepted, default=math.inf)
-
-
-class _Accepted(NamedTuple):
-    """The runs of one Reasoner that were accepted with turns left, by their places among all."""
-
-    explored: dict[int, float]
-    """With the probability of exploring."""
-    censored: list[int]
-
-    def stand_in(self, weights: list[float]) -> None:
-        """Move the weight of the censored to the explored, the more to one the less probable it was."""
-        if not self.explored:
-            return
-        least = min(self.explored.values())
-        inverse = {place: weights[place] * least / rate for place, rate in self.explored.items()}
-        scale = sum(weights[place] for place in (*self.explored, *self.censored)) / sum(inverse.values())
-        for place in self.censored:
-            weights[place] = 0.0
-        for place, weight in inverse.items():
-            weights[place] = weight * scale
 
 
 def label_questions(rows: Sequence[Behavior], dm: DiscriminativeModel) -> LabelledLog:
@@ -128,51 +46,14 @@ def label_questions(rows: Sequence[Behavior], dm: DiscriminativeModel) -> Labell
     Raises:
         DataError: there are rows, and every question has an answer without a label.
     """
-    readings = _read(rows)
-    judged = [reading for reading in readings if reading.judged]
-    if readings and not judged:
+    readings = read_rows(rows)
+    counted, coverage = weigh(readings)
+    if readings and not counted:
         raise _nothing_judged(len(readings))
-    shares = Counter(reading.question for reading in judged)
-    weights = [1.0 / shares[reading.question] for reading in judged]
-    accepted = _accepted(judged)
-    for runs in accepted:
-        runs.stand_in(weights)
-    counted = [(reading, weight) for reading, weight in zip(judged, weights, strict=True) if weight > 0]
-    coverage = Coverage(
-        explored=sum(len(runs.explored) for runs in accepted),
-        censored=sum(len(runs.censored) for runs in accepted),
-        unexplored=sum(len(runs.censored) for runs in accepted if not runs.explored),
-        left_out=len(readings) - len(judged),
-    )
     return LabelledLog(_score(counted, dm), coverage)
 
 
-def _read(rows: Sequence[Behavior]) -> list[_Reading]:
-    readings: dict[tuple[str, ...], _Reading] = {}
-    for row in rows:
-        question = (row["question_key"], row["context"], row["reasoner"])
-        own = () if row["origin"] in _POOLED else (row["run_id"],)
-        readings.setdefault(question + own, _Reading(question, [])).rows.append(row)
-    for reading in readings.values():
-        reading.rows.sort(key=lambda row: (row["draw"] or 0, row["run_id"], row["turn"], row["id"]))
-    return list(readings.values())
-
-
-def _accepted(readings: Sequence[_Reading]) -> list[_Accepted]:
-    """By Reasoner: what explores stands for what was cut off of the same one."""
-    by_reasoner: dict[str, list[int]] = {}
-    for place, reading in enumerate(readings):
-        by_reasoner.setdefault(reading.question[-1], []).append(place)
-    found = []
-    for places in by_reasoner.values():
-        explored = {place: rate for place in places if (rate := readings[place].explore) is not None}
-        last_turn = max((readings[place].rows[-1]["turn"] for place in explored), default=math.inf)
-        ended = [place for place in places if readings[place].accepted_at < last_turn]
-        found.append(_Accepted(explored, [place for place in ended if place not in explored]))
-    return found
-
-
-def _score(counted: Sequence[tuple[_Reading, float]], dm: DiscriminativeModel) -> list[LabelledQuestion]:
+def _score(counted: Sequence[tuple[Reading, float]], dm: DiscriminativeModel) -> list[LabelledQuestion]:
     answered = [row for reading, _ in counted for row in reading.rows if row["answer"] is not None]
     scores = dm.score([to_request(row) for row in answered])
     by_id = {row["id"]: score.score for row, score in zip(answered, scores, strict=True)}
@@ -192,7 +73,7 @@ def _draws(rows: Sequence[Behavior]) -> list[int]:
     """The draw of each row: another run, or turns that begin again; a run in use is one."""
     draws = [0]
     for previous, row in pairwise(rows):
-        begins = row["origin"] in _POOLED and (row["run_id"] != previous["run_id"] or row["turn"] <= previous["turn"])
+        begins = row["origin"] in POOLED and (row["run_id"] != previous["run_id"] or row["turn"] <= previous["turn"])
         draws.append(draws[-1] + begins)
     return draws
 

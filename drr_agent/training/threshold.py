@@ -17,13 +17,13 @@ from drr_agent.training.consensus import fit_consensus
 from drr_agent.training.logged import (
     IDENTICAL,
     ORDERS,
-    Coverage,
     LabelledQuestion,
     canonical,
     label_questions,
     require_judged,
     shuffled,
 )
+from drr_agent.training.weights import Coverage
 
 _THRESHOLDS = tuple(round(0.01 * step, 2) for step in range(5, 100))
 
@@ -48,7 +48,7 @@ def choose_threshold(
 
     As accurate: at most one standard error of the paired difference over questions below. The plain maximum would be
     mostly luck. Where neighbors do the same, the middle one is taken, which is furthest from doing otherwise. Means and
-    errors are weighted; see `drr_agent.training.logged`. Questions with an unlabelled answer are left out.
+    errors are weighted; see `drr_agent.training.weights`. Questions with an unlabelled answer are left out.
 
     Args:
         questions: scored, labelled attempts; not those the result is reported on.

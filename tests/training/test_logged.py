@@ -147,71 +147,74 @@ def many(count, *arguments, **changes):
         pytest.param(
             [*many(3, "cut", 1), *many(1, "x", 1, explored=3), *many(2, "doubt", 4, ended="reject")],
             [4.0, 1.0, 1.0],
-            (1, 3, 0, 0),
+            (1, 3, 0, 0, 0),
             id="the explored stands for the cut off, at its rate",
         ),
         pytest.param(
             [*many(3, "cut", 1), *many(2, "doubt", 4, ended="reject")],
             [1.0] * 5,
-            (0, 3, 3, 0),
+            (0, 3, 3, 0, 0),
             id="nobody explored: they count as they are, and it is told",
         ),
         pytest.param(
-            [*many(7, "cut", 1), *many(1, "x", 1, explored=3)], [8.0], (1, 7, 0, 0), id="scaled to what is there"
+            [*many(7, "cut", 1), *many(1, "x", 1, explored=3)], [8.0], (1, 7, 0, 0, 0), id="scaled to what is there"
         ),
         pytest.param(
             [*many(10, "cut", 1), *many(1, "x", 1, explored=3, rate=0.5), *many(1, "y", 1, explored=3, rate=0.1)],
             [2.0, 10.0],
-            (2, 10, 0, 0),
+            (2, 10, 0, 0, 0),
             id="the less probable stands for more",
         ),
         pytest.param(
             [*many(1, "last", 4), *many(3, "cut", 3), *many(1, "x", 1, explored=3)],
             [1.0, 4.0],
-            (1, 3, 0, 0),
+            (1, 3, 0, 0, 0),
             id="accepted at its last turn: nothing was cut off",
         ),
         pytest.param(
             [*many(2, "x", 1, explored=3, rate=1.0), *many(1, "doubt", 4, ended="reject")],
             [1.0] * 3,
-            (2, 0, 0, 0),
+            (2, 0, 0, 0, 0),
             id="all explored",
         ),
         pytest.param(
             [*many(1, "cut", 1), *many(1, "x", 1, explored=3, reasoner="other")],
             [1.0, 1.0],
-            (1, 1, 1, 0),
+            (1, 1, 1, 0, 0),
             id="another Reasoner's stand for nobody here",
         ),
         pytest.param(
             [*many(1, "x", 1, explored=3, rate=None), *many(1, "doubt", 4, ended="reject")],
             [1.0, 1.0],
-            (0, 1, 1, 0),
+            (0, 1, 1, 0, 0),
             id="a tail whose chance nobody knows stands for nobody",
         ),
         *(
             pytest.param(
                 [*many(1, "x", 1, explored=3, rate=rate), *many(1, "y", 1, explored=3)],
                 [2.0],
-                (1, 1, 0, 0),
+                (1, 1, 0, 0, 0),
                 id=f"nor does one of rate {rate}",
             )
             for rate in (0.0, -0.5, 1.5, float("nan"))
         ),
         pytest.param(
-            [*many(1, "x", 1, explored=3, rate=5e-324), *many(1, "cut", 1)], [2.0], (1, 1, 0, 0), id="the least rate"
+            [*many(1, "x", 1, explored=3, rate=5e-324), *many(1, "cut", 1)], [2.0], (1, 1, 0, 0, 0), id="the least rate"
         ),
         pytest.param(
             [run_rows("a", 1), run_rows("b", 1, explored=3), run_rows("c", 4, ended="reject"), *many(1, "cut", 1)],
             [5 / 3, 1 / 3],
-            (1, 2, 0, 0),
+            (1, 2, 0, 0, 0),
             id="a question counts once, its cut off runs too",
         ),
-        pytest.param([draw_rows(0), draw_rows(1, verdict="accept")], [1.0], (0, 0, 0, 0), id="distilled"),
+        pytest.param([draw_rows(0), draw_rows(1, verdict="accept")], [1.0], (0, 0, 0, 0, 0), id="distilled"),
         pytest.param(
-            [draw_rows(0, origin="traced", propensity=None), *many(1, "cut", 1)], [1.0, 1.0], (0, 1, 1, 0), id="traced"
+            [draw_rows(0, origin="traced", propensity=None), *many(1, "cut", 1)],
+            [1.0, 1.0],
+            (0, 1, 1, 0, 0),
+            id="traced",
         ),
-        pytest.param([], [], (0, 0, 0, 0), id="nothing"),
+        pytest.param([], [], (0, 0, 0, 0, 0), id="nothing"),
     ],
 )
 def test_what_counts_how_much(runs, weights, coverage):
@@ -245,10 +248,19 @@ def test_answers_that_nobody_judged_are_left_out_and_counted(unjudged, left_out)
     assert len(log.questions) == 2 - left_out
 
 
+def test_those_alike_stand_for_what_nobody_judged():
+    """Twice as many of two answers were logged as were judged, and none of three."""
+    judged = [*many(2, "one", 1, ended="reject"), *many(2, "two", 2, ended="reject")]
+    unjudged = [*many(2, "u", 2, ended="reject", label=None), *many(1, "v", 3, ended="reject", label=None)]
+    log = read(*judged, *unjudged)
+    assert [question.weight for question in log.questions] == [1.0, 1.0, 2.0, 2.0]
+    assert log.coverage == (0, 0, 0, 3, 1)
+
+
 def test_an_explored_run_that_is_left_out_stands_for_nobody():
     explored = run_rows("x", 1, explored=3)
     explored[-1] = {**explored[-1], "label": None}
-    assert read(run_rows("cut", 1), explored).coverage == (0, 1, 1, 1)
+    assert read(run_rows("cut", 1), explored).coverage == (1, 1, 0, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -302,7 +314,7 @@ def test_what_a_graph_logs_is_told_apart(tmp_path):
     ]
     questions, coverage = label_questions(rows, SignalDM())
     assert Counter(place for place, _ in accepted) == dict.fromkeys((0, 1, 2, None), 20)
-    assert coverage == (explored, len(early) - explored, 0, 0)
+    assert coverage == (explored, len(early) - explored, 0, 0, 0)
     assert {len(question.attempts) for question in questions} == {3}
     assert sum(question.weight for question in questions) == pytest.approx(80)
 
@@ -310,11 +322,12 @@ def test_what_a_graph_logs_is_told_apart(tmp_path):
 RATE, TURNS = 0.2, 5
 
 
-def live_log(count, generator, *, history, began):
+def live_log(count, generator, *, history, began, judged):
     """Runs of a known process: all their turns, and those that a graph which explores would have logged.
 
     The DM in use then knew little, today's knows more. Questions differ in skill; with `history` the Reasoner gets
-    worse by being told that it was wrong. Before `began`, a share of the runs, nobody explored.
+    worse by being told that it was wrong. Before `began`, a share of the runs, nobody explored. A share of the attempts
+    that are logged is `judged`.
     """
     full, logged = [], []
     for number in range(count):
@@ -330,7 +343,10 @@ def live_log(count, generator, *, history, began):
             row["signals"] = {"score": 1 / (1 + math.exp(-generator.gauss(1.5 if right else -1.5, 1.0)))}
             row["label"] = "correct" if right else "incorrect"
         full += rows
-        logged += rows if number >= began * count and generator.random() < RATE else rows[:ended]
+        kept = rows if number >= began * count and generator.random() < RATE else rows[:ended]
+        logged += [
+            {**row, "label": row["label"] if judged == 1 or generator.random() < judged else None} for row in kept
+        ]
     return full, logged
 
 
@@ -340,15 +356,16 @@ def as_if_never_accepted(rows):
 
 
 @pytest.mark.parametrize(
-    ("policy", "history", "began"),
+    ("policy", "history", "began", "judged"),
     [
-        pytest.param(ThresholdPolicy(threshold=0.8), False, 0.0, id="threshold, fresh draws"),
-        pytest.param(ThresholdPolicy(threshold=0.8), True, 0.0, id="threshold, history-fed"),
-        pytest.param(BestScorePolicy(), True, 0.0, id="best of all, history-fed"),
-        pytest.param(ThresholdPolicy(threshold=0.8), False, 0.5, id="threshold, explored later on"),
+        pytest.param(ThresholdPolicy(threshold=0.8), False, 0.0, 1.0, id="threshold, fresh draws"),
+        pytest.param(ThresholdPolicy(threshold=0.8), True, 0.0, 1.0, id="threshold, history-fed"),
+        pytest.param(BestScorePolicy(), True, 0.0, 1.0, id="best of all, history-fed"),
+        pytest.param(ThresholdPolicy(threshold=0.8), False, 0.5, 1.0, id="threshold, explored later on"),
+        pytest.param(ThresholdPolicy(threshold=0.8), False, 0.0, 0.9, id="threshold, judged in part"),
     ],
 )
-def test_the_weighted_replay_tells_the_truth_and_the_plain_one_does_not(policy, history, began):
+def test_the_weighted_replay_tells_the_truth_and_the_plain_one_does_not(policy, history, began, judged):
     """Over 40 logs of 200 runs: with weights the mean error is no more than chance, without it is far more."""
 
     def measure(rows):
@@ -356,7 +373,7 @@ def test_the_weighted_replay_tells_the_truth_and_the_plain_one_does_not(policy, 
 
     generator, weighted, plain = random.Random(7), [], []
     for _ in range(40):
-        full, logged = live_log(200, generator, history=history, began=began)
+        full, logged = live_log(200, generator, history=history, began=began, judged=judged)
         truth = measure(as_if_never_accepted(full))
         for errors, rows in ((weighted, logged), (plain, as_if_never_accepted(logged))):
             errors.append([found - known for found, known in zip(measure(rows), truth, strict=True)])

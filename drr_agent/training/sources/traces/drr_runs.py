@@ -1,30 +1,36 @@
 """The runs of drr graphs in a trace, in whatever store it was found.
 
-A run that ended is shown by its graph, its host and its last node. One that did not is pieced together from what its
-nodes were given and gave back: what `begin` fixed, and the attempts so far.
+A run that ended is shown by its graph, its host and its last node, and by whatever judged it later: its labels are
+those of all that show it, of each source the latest. A run that did not end is pieced together from what its nodes were
+given and gave back: what `begin` fixed, and the attempts so far.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, NamedTuple
 
 from drr_agent.runs import check_run
-from drr_agent.state import Run
+from drr_agent.state import Run, RunLabel
 from drr_agent.training.drops import Flaw
 from drr_agent.training.sources.protocol import LoggedRun, LostEntry
 from drr_agent.training.sources.stored import UndecodableError, unfinished
 from drr_agent.training.sources.traces.opinions import Opinions
 from drr_agent.training.sources.traces.soft_json import decoded_softly, read_text
-from drr_agent.training.sources.traces.span_tree import Span
+from drr_agent.training.sources.traces.span_tree import Span, plant
 from drr_agent.training.sources.traces.tree_view import Exchanges
 from drr_agent.training.sources.traces.verdicts import Judgment, to_labels
+from drr_agent.training.times import to_utc
 
 _MARKS = {"run_id", "question", "attempts"}
 _GIVEN_IN = ("inputs", "input")
 _TOLD_IN = ("output", "outputs", "update")
 """Where in the record of a node its update may stand: a tracer's own wrapping, and the `Command` that it returned."""
 _DEEPEST = 3
+
+_Sighting = tuple[Span, dict[str, Any]]
+"""A span, and the run that it shows."""
 
 
 class DrrRun(NamedTuple):
@@ -70,8 +76,8 @@ def judged_runs(
 
 
 def _whole_runs(spans: Sequence[Span]) -> dict[str, DrrRun]:
-    """Runs that ended: of several sightings the first that is sound, else the first."""
-    shown: dict[str, list[tuple[Span, dict[str, Any]]]] = defaultdict(list)
+    """Runs that ended: of several sightings the first that is sound, with the labels of all; else the first."""
+    shown: dict[str, list[_Sighting]] = defaultdict(list)
     for span in spans:
         for layer in _layers(span.response, _TOLD_IN):
             record = layer.get("drr")
@@ -81,8 +87,30 @@ def _whole_runs(spans: Sequence[Span]) -> dict[str, DrrRun]:
     for run_id, sightings in shown.items():
         sound = ((span, record) for span, record in sightings if check_run(record) is None)
         span, record = next(sound, sightings[0])
+        labels = _joined_labels(sightings, spans)
+        record = {**record, "labels": labels} if labels else record
         found[run_id] = DrrRun(span.place, record, {span.id for span, _ in sightings})
     return found
+
+
+def _joined_labels(sightings: Sequence[_Sighting], spans: Sequence[Span]) -> list[RunLabel]:
+    """The labels of all sound sightings: of each source its latest, and of equal times what the later sighting says."""
+    judged = [(span, record) for span, record in sightings if record.get("labels") and check_run(record) is None]
+    if not judged:
+        return []
+    ended = {span.id: place for place, span in enumerate(chain.from_iterable(tree.ended() for tree in plant(spans)))}
+    held: dict[tuple[int | None, str], list[RunLabel]] = {}
+    for _, record in sorted(judged, key=lambda sighting: ended[sighting[0].id]):
+        by_source: dict[tuple[int | None, str], list[RunLabel]] = defaultdict(list)
+        for label in record["labels"]:
+            by_source[label["turn"], label["source"]].append(label)
+        held |= {key: labels for key, labels in by_source.items() if _latest(labels) >= _latest(held.get(key, ()))}
+    return [*chain.from_iterable(held.values())]
+
+
+def _latest(labels: Iterable[RunLabel]) -> str:
+    """When something was last said; of no time where nobody knows."""
+    return max((to_utc(label["at"]) or "" for label in labels), default="")
 
 
 @dataclass(kw_only=True)

@@ -1,6 +1,8 @@
 """A LangSmith project, read over its API: `langsmith://PROJECT`, by name or id, with the key in the environment.
 
-A project that is harvested every day need not be fetched as a whole: `langsmith://PROJECT?since=2026-01-31`.
+A project that is harvested every day need not be fetched as a whole: `langsmith://PROJECT?since=2026-01-31` reads the
+traces that began then or later. The API gives the later runs of earlier traces too, without their roots. They are
+passed over, since an earlier harvest has their attempts, and so is what was said of them meanwhile.
 """
 
 import os
@@ -20,6 +22,7 @@ from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Unit
 from drr_agent.training.sources.traces.langsmith import shelve
 from drr_agent.training.sources.traces.run_trees import read_trees
 from drr_agent.training.sources.traces.trace_shelf import TraceShelf
+from drr_agent.training.sources.traces.trace_tree import Tree
 from drr_agent.training.times import to_utc
 
 SCHEME = "langsmith://"
@@ -56,7 +59,7 @@ class LangSmithApiReader:
 
     location: str
     """`langsmith://PROJECT`: its name (percent-encoded where need be) or its id; and after `?since=` an ISO 8601 time,
-    for those runs alone that began then or later."""
+    for those traces alone that began then or later."""
     parser: Parser = field(default_factory=WholeMessage)
     """How a plain agent's answer is read out of its reply."""
     unit: Unit = "auto"
@@ -99,9 +102,15 @@ class LangSmithApiReader:
         try:
             with _connect(self.project) as api:
                 yield from self._fetch(api, shelf)
-            yield from read_trees(shelf.trees(), parser=self.parser, unit=self.unit)
+            yield from read_trees(self._trees(shelf), parser=self.parser, unit=self.unit)
         finally:
             shelf.close()
+
+    def _trees(self, shelf: TraceShelf) -> Iterator[Tree | LostEntry]:
+        since = to_utc(self._options.get("since"))
+        for tree in shelf.trees():
+            if since is None or isinstance(tree, LostEntry) or not _is_cut_off(tree, since):
+                yield tree
 
     def _fetch(self, api: _Api, shelf: TraceShelf) -> Iterator[LostEntry]:
         judged: list[str] = []
@@ -131,6 +140,12 @@ class LangSmithApiReader:
             raise
         except (TypeError, AttributeError, ValueError) as error:  # the SDK trusts what it is sent
             raise _refusal(api.server, f"a reply of another form ({type(error).__name__})") from None
+
+
+def _is_cut_off(tree: Tree, since: str) -> bool:
+    """Whether a trace has no root here because it began before a time, which its dotted order tells."""
+    first = datetime.fromisoformat(since).strftime("%Y%m%dT%H%M%S%fZ")
+    return all(run["parent"] is not None for run in tree.runs) and min(run["order"] for run in tree.runs) < first
 
 
 def _paged(page: Any, server: str) -> Iterator[Any]:

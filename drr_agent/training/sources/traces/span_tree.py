@@ -74,6 +74,14 @@ class SpanTree(NamedTuple):
             yield span
             waiting.extend(reversed(self.children.get(span.id, ())))
 
+    def ended(self) -> Iterator[Span]:
+        """All spans in the order in which they ended: what ran in a span comes before it."""
+        found, waiting = [], [self.root]
+        while waiting:
+            found.append(waiting.pop())
+            waiting.extend(self.children.get(found[-1].id, ()))
+        return reversed(found)
+
     def outermost(self, wanted: Callable[[Span], bool], *, below: Span | None = None) -> Iterator[Span]:
         """The wanted spans that are in no other wanted one."""
         waiting = [self.root] if below is None else [*reversed(self.children.get(below.id, ()))]

@@ -8,7 +8,6 @@ from typing import Any
 
 from drr_agent.columns import is_missing
 from drr_agent.parsing import clean_text
-from drr_agent.state import Label
 from drr_agent.training.sources.traces.soft_json import read_object
 from drr_agent.training.sources.traces.verdicts import (
     Judgment,
@@ -49,7 +48,8 @@ def read_feedback_stats(stats: Any) -> Iterator[Feedback]:
         values = read_object(counts.get("values"))
         if counts.get("avg") is None and not values:
             continue
-        said = {read_verdict(value) for value in values} if counts.get("avg") is None else _ends(counts)
+        scores = values if counts.get("avg") is None else _ends(counts)
+        said = {read_verdict(score, key) for score in scores}
         sources = counts.get("sources")
         yield {
             "source": make_source(_kind_of(sources if isinstance(sources, list) else []), key),
@@ -77,13 +77,13 @@ def _kind_of(sources: list[Any]) -> str:
     return kinds.pop() if len(kinds) == 1 else source_kind(None)
 
 
-def _ends(counts: dict[str, Any]) -> set[Label | None]:
+def _ends(counts: dict[str, Any]) -> tuple[Any, Any]:
     """What the lowest and the highest score say; where only their average is known, they may have been anything."""
     low, high, average = (counts.get(name) for name in ("min", "max", "avg"))
     if low is None or high is None:
         alone = counts.get("n") in (None, 1) or counts.get("stdev") == 0 or average in (0, 1)
         low, high = (average, average) if alone else (0, 1)
-    return {read_verdict(low), read_verdict(high)}
+    return low, high
 
 
 def _read_correction(value: Any) -> str | None:

@@ -1,7 +1,9 @@
 """What people and programs said in trace stores of an answer, as labels: who said it, and what it says.
 
 A score is read as P(right): from 0.5 up it says correct, below it incorrect. One outside of 0 to 1 is on a scale that
-nobody here knows, and says nothing, as do words that are no verdict.
+nobody here knows, and says nothing, as do words that are no verdict. Nor does a score whose name plainly speaks of
+another matter, such as `latency`, `total_cost`, `answerLength` or `toxicity`, unless it speaks of being right as well,
+as `price_correct` does.
 
 Raters of one source who disagree say nothing together. Of a rater who judged twice the later judgment counts; raters
 whom the store does not tell apart are one. What says nothing is a label without a value, which never trains.
@@ -17,6 +19,7 @@ Who said it is told by the store's own word for the source, the same in each sto
 """
 
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -35,6 +38,18 @@ _KINDS = {
     "code": "environment",
     **dict.fromkeys(("model", "auto_eval", EVALUATOR, "llm_judge", "ai_judge"), "judge"),
 }
+_OTHER_MATTERS = {
+    *("latency", "duration", "runtime", "time", "seconds", "ms", "speed", "cost", "price", "usd"),
+    *("token", "length", "count", "verbosity", "verbose", "conciseness", "concise"),
+    *("hallucination", "hallucinated", "wrong", "error", "errors", "failure", "refusal"),  # whose 1 is no praise
+    *("toxicity", "toxic", "bias", "biased", "harm", "harmful", "harmfulness", "hate", "hateful", "pii", "safety"),
+    *("safe", "unsafe", "maliciousness", "malicious", "criminality", "misogyny", "insensitivity", "controversiality"),
+    *("sentiment", "tone", "style", "politeness", "polite", "readability", "readable", "fluency", "fluent"),
+    *("coherence", "coherent", "similarity", "similar"),
+}
+"""Words in the names of scores whose numbers are not P(right); each stands for its plural too."""
+_RIGHTNESS = {"correct", "correctness", "correctly", "accuracy", "accurate", "right"}
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _PASSED: dict[str, Label] = {"pass": "correct", "passed": "correct", "fail": "incorrect", "failed": "incorrect"}
 
 
@@ -57,7 +72,7 @@ def make_judgment(said_by: Any, name: Any, value: Any, *, author: Any = None, at
 
     Args:
         said_by: the store's word for what kind of a source it is.
-        name: what tells two sources of a kind apart.
+        name: what tells two sources of a kind apart, and may say that the score is of another matter.
         value: a truth, a number, its digits, or a word.
         author: who of the source said it.
         at: when, as `to_utc` takes it.
@@ -65,7 +80,7 @@ def make_judgment(said_by: Any, name: Any, value: Any, *, author: Any = None, at
     return {
         "source": make_source(source_kind(said_by), name),
         "author": clean_text(author) if isinstance(author, str) else "",
-        "value": read_verdict(value),
+        "value": read_verdict(value, name),
         "at": to_utc(at),
         "summary": False,
     }
@@ -90,11 +105,19 @@ def to_labels(judgments: Iterable[Judgment], *, turn: int | None = None) -> list
     return [_to_label(source, found, turn) for source, found in sorted(by_source.items())]
 
 
-def read_verdict(value: Any) -> Label | None:
-    """What a score says."""
+def read_verdict(value: Any, name: Any = None) -> Label | None:
+    """What a score says; one whose name speaks of another matter says nothing."""
+    if _is_of_another_matter(name):
+        return None
     if isinstance(value, str):
         return read_label(value) or _PASSED.get(value.strip().casefold()) or _of_number(_number(value))
     return _of_number(float(value)) if isinstance(value, int | float) and -1 < value < 2 else None
+
+
+def _is_of_another_matter(name: Any) -> bool:
+    words = {word.lower() for word in _WORD.findall(name)} if isinstance(name, str) else set()
+    words |= {word.removesuffix("s") for word in words}
+    return bool(words & _OTHER_MATTERS) and not words & _RIGHTNESS
 
 
 def _without_summaries(judgments: list[Judgment]) -> list[Judgment]:

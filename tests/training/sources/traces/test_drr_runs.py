@@ -99,6 +99,69 @@ def test_of_several_sightings_the_first_sound_one_counts():
     assert find_runs(spans[:1])["d1"].record == broken
 
 
+def by(source: str, value: str | None, at: str | None = None, turn: int | None = None) -> dict[str, Any]:
+    return {"turn": turn, "value": value, "source": f"human:{source}", "at": at}
+
+
+def judged(own: str, *labels: Any, parent: str | None = "h", **changes: Any) -> Span:
+    return node(own, {"drr": {**RUN, "labels": [*labels], **changes}}, None, parent)
+
+
+MAY, JUNE = "2026-05-01T00:00:00Z", "2026-06-01"
+NO, YES = by("ann", "incorrect"), by("ann", "correct")
+HOST = node("h", {"verdict": 1}, None, None)
+JOINED: dict[str, tuple[list[Span], list[Any]]] = {
+    "nobody": ([HOST, judged("g")], []),
+    "a review after the run": ([HOST, judged("g"), judged("review", NO)], [NO]),
+    "a review that the host shows": ([judged("h", NO, parent=None), judged("g")], [NO]),
+    "the later of two": ([HOST, judged("g"), judged("r1", NO), judged("r2", YES)], [YES]),
+    "the end of the host over what came before": (
+        [judged("h", YES, parent=None), judged("g"), judged("r1", NO), judged("n", NO, parent="r1")],
+        [YES],
+    ),
+    "what was said last, wherever it is shown": (
+        [HOST, judged("r1", by("ann", "correct", JUNE)), judged("r2", by("ann", "incorrect", MAY))],
+        [by("ann", "correct", JUNE)],
+    ),
+    "a word with a time over one without": (
+        [HOST, judged("r1", by("ann", "correct", MAY)), judged("r2", NO)],
+        [by("ann", "correct", MAY)],
+    ),
+    "a later word that is none": (
+        [HOST, judged("r1", NO), judged("r2", by("ann", None, MAY))],
+        [by("ann", None, MAY)],
+    ),
+    "of each source its own": (
+        [HOST, judged("r1", NO), judged("r2", by("bob", "correct"))],
+        [NO, by("bob", "correct")],
+    ),
+    "of each turn its own": (
+        [HOST, judged("r1", NO), judged("r2", by("ann", "correct", turn=1))],
+        [NO, by("ann", "correct", turn=1)],
+    ),
+    "two of a source in one breath": ([HOST, judged("r1", NO, YES)], [NO, YES]),
+    "a sighting that is not sound": ([HOST, judged("g"), judged("r1", NO, attempts=3)], []),
+    "a label that is none": ([HOST, judged("g"), judged("r1", {"value": "great"}), judged("r2", NO)], [NO]),
+    "another run": ([HOST, judged("g"), judged("o", NO, run_id="d2")], []),
+    "in another tree of the trace": ([judged("g", parent=None), judged("r1", NO, parent=None)], [NO]),
+    "twice in one span": (
+        [node("g", {"drr": {**RUN, "labels": [NO]}, "output": {"drr": RUN}}, None, None)],
+        [NO],
+    ),
+}
+
+
+@pytest.mark.parametrize(("spans", "labels"), JOINED.values(), ids=JOINED)
+def test_labels_are_joined_over_all_sightings_of_a_run(spans: list[Span], labels: list[Any]):
+    runs = {entry.run["run_id"]: entry.run for entry in read(*spans) if isinstance(entry, LoggedRun)}
+    assert runs["d1"] == {**RUN, "labels": labels}
+
+
+def test_a_run_without_labels_is_given_as_it_was_shown():
+    bare = {name: value for name, value in RUN.items() if name != "labels"}
+    assert only(HOST, node("g", {"drr": bare}, None, "h"), judged("r1")) == bare
+
+
 TOLD: dict[str, tuple[list[Span], list[Any]]] = {
     "only its beginning": ([node("b", {"drr_start": START, "drr_attempts": []})], []),
     "by what nodes gave": (
@@ -239,6 +302,12 @@ def test_the_call_of_an_attempt_tells_its_turn():
     assert [label["turn"] for label in only(*spans[:2], judged)["labels"]] == [2]
 
 
+def test_judgments_of_the_run_come_before_those_of_its_turns():
+    calls = [node(f"c{turn}", "x", "p", kind="call", turn=turn, judgments=[UP]) for turn in (2, 1)]
+    run = only(node("g", {"drr": RUN}, parent=None, judgments=[UP]), *calls)
+    assert [label["turn"] for label in run["labels"]] == [None, 1, 2]
+
+
 def test_a_known_target_stays_and_what_the_run_holds_too():
     held = {"turn": None, "value": "incorrect", "source": "human:ann", "at": None}
     run = only(node("g", {"drr": {**RUN, "target": "4", "labels": [held]}}, parent=None, judgments=[UP], target="9"))
@@ -274,5 +343,7 @@ STATES = st.dictionaries(st.sampled_from(["drr", "drr_start", "drr_attempts", "o
 def test_no_state_breaks_a_harvest(states: list[Any]):
     spans = [node(f"a{number}", response, request, parent) for number, (response, request, parent) in enumerate(states)]
     for unit in ("auto", "root", "call"):
-        for entry in read(*spans, unit=unit):
-            assert isinstance(entry, LostEntry) or check_run(entry.run) is None
+        entries = read(*spans, node("z", {"drr": RUN}, None, None), unit=unit)
+        runs = [entry.run for entry in entries if isinstance(entry, LoggedRun)]
+        assert [check_run(run) for run in runs if run["run_id"] != "d1"] == [None] * (len(runs) - 1)
+        assert [run for run in runs if run["run_id"] == "d1"] == [RUN]

@@ -13,8 +13,11 @@ import pytest
 from fakes import ScriptedChatModel
 from langchain.agents import create_agent
 from langchain_core.language_models import BaseChatModel
+from langgraph.graph import START, MessagesState, StateGraph
 from traces import QUESTION, as_flat, behaviors_of, drr_graph, find_run, lost_of, make_call, make_row, traced
+from typing_extensions import TypedDict
 
+from drr_agent.state import Run
 from drr_agent.training.behaviors import Behavior
 from drr_agent.training.drops import Flaw
 from drr_agent.training.sources.protocol import LostEntry, RunReader, Unit
@@ -22,6 +25,7 @@ from drr_agent.training.sources.traces.langfuse import LangfuseReader
 from drr_agent.training.sources.traces.langsmith import LangSmithReader
 from drr_agent.training.sources.traces.mlflow import MlflowReader
 from drr_agent.training.sources.traces.otel import OtelReader
+from drr_agent.training.sources.traces.tracer import TracerReader
 
 Row = dict[str, Any]
 AGENTS: dict[str, Callable[[], Any]] = {
@@ -66,7 +70,7 @@ def in_langfuse(rows: list[Row], folder: Path, unit: Unit) -> RunReader:
     ]
     scores = [
         {"id": "s", "traceId": row["trace_id"], "observationId": row["id"], "source": "ANNOTATION", "value": 1}
-        | {"name": "ok", "dataType": "NUMERIC", "timestamp": said["created_at"], "authorUserId": said["by"]}
+        | {"name": said["key"], "dataType": "NUMERIC", "timestamp": said["created_at"], "authorUserId": said["by"]}
         | {"value": said["score"]}
         for row in rows
         for said in row.get("feedback", ())
@@ -95,7 +99,7 @@ def in_mlflow(rows: list[Row], folder: Path, unit: Unit) -> RunReader:
         for row in rows
     ]
     said = [
-        {"assessment_name": "ok", "span_id": row["id"], "feedback": {"value": said["score"]}}
+        {"assessment_name": said["key"], "span_id": row["id"], "feedback": {"value": said["score"]}}
         | {"source": {"source_type": "HUMAN", "source_id": said["by"]}, "create_time": said["created_at"]}
         for row in rows
         for said in row.get("feedback", ())
@@ -169,10 +173,35 @@ def test_every_store_gives_the_same_attempts(tmp_path: Path, logs: dict[str, lis
         assert rows == found["langsmith"]
 
 
-def said(by: str, score: int, day: int = 1) -> Row:
+class Host(MessagesState):
+    drr: Run
+
+
+class Told(TypedDict):
+    answer: str
+
+
+def review(state: Host) -> dict[str, Any]:
+    label = {"turn": None, "value": "incorrect", "source": "human:review", "at": None}
+    return {"drr": {**state["drr"], "labels": [label]}, "answer": "no"}
+
+
+@pytest.mark.parametrize("schema", [None, Told], ids=["the host shows its run", "the host does not"])
+@pytest.mark.parametrize("store", STORES.values(), ids=STORES)
+def test_a_review_by_the_host_is_heard(tmp_path: Path, store: Any, schema: Any):
+    host = StateGraph(Host, output_schema=schema)
+    host.add_sequence([("agent", drr_graph("Answer: 3", "Answer: 4")), review])
+    host.add_edge(START, "agent")
+    log = traced(host.compile(), QUESTION, tmp_path / "log.jsonl")
+    for reader in (TracerReader(path=log), store(as_flat(log), tmp_path, "auto")):
+        rows = [(row["answer"], row["label"], row["label_source"]) for row in behaviors_of(reader)]
+        assert sorted(rows, key=str) == [("3", None, None), ("4", "incorrect", "human:review")]
+
+
+def said(by: str, score: float, day: int = 1, *, key: str = "ok") -> Row:
     source = {"type": "app", "user_id": by}
     at = f"2026-02-0{day}T00:00:00Z"
-    return {"key": "ok", "score": score, "by": by, "feedback_source": source, "created_at": at}
+    return {"key": key, "score": score, "by": by, "feedback_source": source, "created_at": at}
 
 
 ASKED = {"messages": [{"role": "user", "content": "And 3 + 3?"}]}
@@ -218,6 +247,18 @@ def test_every_store_hears_the_same(tmp_path: Path, tree: list[Row]):
     found = {store: labels_of(build(tree, tmp_path, "auto")) for store, build in JUDGED.items()}
     for labels in found.values():
         assert labels == found["langsmith"]
+
+
+@pytest.mark.parametrize("store", JUDGED.values(), ids=JUDGED)
+def test_scores_of_another_matter_are_kept_and_say_nothing(tmp_path: Path, store: Any):
+    scores = {"thumb": 1, "latency": 0.2, "toxicity": 0}
+    tree = [make_row(feedback=[said("ann", score, key=key) for key, score in scores.items()])]
+    ((_, labels),) = labels_of(store(tree, tmp_path, "auto"))
+    assert [(source, value) for value, source, _ in labels] == [
+        ("human:latency", None),
+        ("human:thumb", "correct"),
+        ("human:toxicity", None),
+    ]
 
 
 RATED = {

@@ -264,6 +264,11 @@ class TestFeedback:
         labels = labels_of(read(tmp_path, make_row(feedback_stats={"k": stats})))
         assert labels == ([] if expected == "nothing" else [("feedback:k", expected)])
 
+    @pytest.mark.parametrize("said", [{"avg": 0.2}, {"avg": None, "values": {"no": 1}}], ids=["number", "word"])
+    def test_statistics_of_another_matter_say_nothing(self, said, tmp_path):
+        row = make_row(feedback_stats={name: {"n": 1, **said} for name in ("ok", "latency")})
+        assert labels_of(read(tmp_path, row)) == [("feedback:latency", None), ("feedback:ok", "incorrect")]
+
     @pytest.mark.parametrize(
         ("sources", "source"),
         [

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from fakes import ScriptedChatModel
 from langchain.agents import create_agent
-from traces import QUESTION, as_flat, as_nested, behaviors_of, drr_graph, traced
+from traces import QUESTION, as_flat, as_nested, behaviors_of, drr_graph, make_call, make_row, traced
 
 from drr_agent.errors import ConfigError, DataError
 from drr_agent.training.sources.protocol import LostEntry
@@ -161,6 +161,16 @@ def record(run_id, *, score=1, number=1, **changes):
     }
 
 
+def trace_of(hour):
+    """An agent that began at an hour, and its call half an hour later, as the API gives them."""
+    root, call = f"20260101T{hour:02}0000000000Zr{hour}", f"20260101T{hour:02}3000000000Zc{hour}"
+    rows = [
+        make_row(f"r{hour}", start_time=f"2026-01-01T{hour:02}:00:00", dotted_order=root),
+        make_call(f"c{hour}", f"r{hour}", start_time=f"2026-01-01T{hour:02}:30:00", dotted_order=f"{root}.{call}"),
+    ]
+    return [as_sent(row, {}) for row in rows]
+
+
 def read(**settings):
     return LangSmithApiReader(**{"location": "langsmith://my%20agent", **settings})
 
@@ -191,6 +201,42 @@ class TestReading:
         reader = read(location=f"langsmith://my%20agent?since={since}")
         assert (list(reader.entries()), reader.project) == ([], "my agent")
         assert langsmith.asked[0]["min_start_time"] == "2030-01-01T00:00:00.000+00:00"
+
+    def test_a_trace_that_began_before_is_passed_over(self, langsmith):
+        langsmith.runs = [sent for hour in (1, 2, 3) for sent in trace_of(hour)]
+        ids = {
+            since: sorted(entry.ids for entry in read(location=f"langsmith://my%20agent?since={since}").entries())
+            for since in ("2026-01-01T00:30", "2026-01-01T02:30", "2026-01-01T03:30")
+        }
+        assert ids == {
+            "2026-01-01T00:30": [["r1"], ["r2"], ["r3"]],
+            "2026-01-01T02:30": [["r3"]],
+            "2026-01-01T03:30": [],
+        }
+
+    def test_a_trace_that_began_since_is_read_without_its_root(self, langsmith):
+        broken, call = trace_of(1)
+        langsmith.runs = [{**broken, "inputs": 5}, call, *trace_of(2)[1:]]
+        entries = list(read(location="langsmith://my%20agent?since=2026-01-01T00:30").entries())
+        assert [entry.flaw.detail for entry in entries if isinstance(entry, LostEntry)] == [
+            "inputs that are not an object but int"
+        ]
+        assert sorted(entry.ids for entry in entries if not isinstance(entry, LostEntry)) == [["c1"], ["c2"]]
+
+    @pytest.mark.parametrize(("first", "ids"), [(0, [["r1"]]), (1, [])], ids=["with its root", "without"])
+    def test_where_nobody_says_when_a_trace_began_its_root_does(self, first, ids, langsmith):
+        langsmith.runs = [{**sent, "dotted_order": None} for sent in trace_of(1)[first:]]
+        entries = read(location="langsmith://my%20agent?since=2026-01-01T00:30").entries()
+        assert [entry.ids for entry in entries] == ids
+
+    def test_without_a_time_a_trace_is_read_without_its_root(self, langsmith):
+        langsmith.runs = trace_of(1)[1:]
+        assert [entry.ids for entry in read().entries()] == [["c1"]]
+
+    def test_what_was_said_of_a_trace_that_began_before_is_passed_over(self, langsmith):
+        call = {**trace_of(1)[1], "id": str(UUID(int=3)), "feedback_stats": {"thumb": {"n": 1, "avg": 1}}}
+        langsmith.runs, langsmith.feedback = [call], [record(call["id"])]
+        assert list(read(location="langsmith://my%20agent?since=2026-01-01T01:15").entries()) == []
 
     def test_feedback_and_corrections(self, langsmith, log):
         first, _, third, _ = (line["id"] for line in as_nested(log))

@@ -23,7 +23,9 @@ from drr_agent.parsing import get_parser
 from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Unit
 from drr_agent.training.sources.traces.langfuse import is_langfuse
 from drr_agent.training.sources.traces.mlflow import MlflowReader, is_mlflow
+from drr_agent.training.sources.traces.mlflow_spans import read_spans
 from drr_agent.training.sources.traces.otel import is_otel
+from drr_agent.training.sources.traces.span_tree import Span
 
 DATA = Path(__file__).parents[3] / "data"
 TRACES = [json.loads(line) for line in (DATA / "mlflow_3.jsonl").read_text().splitlines()]
@@ -369,3 +371,21 @@ def test_every_mangled_trace_is_given_or_lost(tmp_path: Path, fields: Any, cuts:
     assert len(ids) + sum(isinstance(entry, LostEntry) for entry in entries) == 4
     for entry in entries:
         json.dumps(entry, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize(
+    ("info", "name", "started_at"),
+    [
+        ({}, "", None),
+        ({"request_time": "2026-01-01"}, "", "2026-01-01T00:00:00.000+00:00"),
+        ({"timestamp_ms": 1_767_225_600_000}, "", "2026-01-01T00:00:00.000+00:00"),
+        ({"request_time": "2026-01-02", "timestamp_ms": 1_767_225_600_000}, "", "2026-01-02T00:00:00.000+00:00"),
+        ({"tags": {"mlflow.traceName": "agent"}}, "agent", None),
+        ({"tags": {"traceName": "agent"}}, "", None),
+    ],
+    ids=["nothing", "version 3", "version 2", "both", "named", "another tag"],
+)
+def test_what_a_trace_says_of_itself(info: Any, name: str, started_at: str | None):
+    (whole,) = read_spans("tr-1", info, {"spans": []}, "line 1")
+    assert isinstance(whole, Span)
+    assert (whole.name, whole.started_at, whole.parent) == (name, started_at, None)

@@ -221,7 +221,8 @@ def test_evaluations_are_labels_of_judges(tmp_path: Path, form: Any):
         for name, said in {
             "Correctness": {"score.label": "pass", "score.value": 0.2},
             "Relevance": {"score.value": 0.3},
-            "Style": {"score.value": 4.0},
+            "Points": {"score.value": 4.0},
+            "Latency": {"score.label": "pass", "score.value": 0.2},
         }.items():
             held = {f"gen_ai.evaluation.{key}": value for key, value in said.items()}
             span.add_event("gen_ai.evaluation.result", {"gen_ai.evaluation.name": name, **held})
@@ -231,7 +232,8 @@ def test_evaluations_are_labels_of_judges(tmp_path: Path, form: Any):
     assert {label["source"]: label["value"] for label in labels} == {
         "judge:Correctness": "correct",
         "judge:Relevance": "incorrect",
-        "judge:Style": None,
+        "judge:Points": None,
+        "judge:Latency": None,
     }
     assert all(label["turn"] == 1 and label["at"] is not None for label in labels)
 

@@ -432,6 +432,21 @@ class TestBrokenTrees:
         kept = [entry for entry in read({**make_row(), "child_runs": children}) if isinstance(entry, LoggedRun)]
         assert [entry.ids for entry in kept] == [["r1"]]
 
+    @pytest.mark.parametrize(
+        "known", [{}, {"trace_id": "t"}, {"dotted_order": "20260101T000000000000Zt.20260101T1Zr1"}]
+    )
+    def test_children_are_of_the_trace_of_what_they_are_nested_in(self, known):
+        unknown = {"trace_id": None, "dotted_order": None}
+        leaf = make_call("c2", None, **unknown)
+        row = make_row(**unknown | known, child_runs=[make_call("c1", None, **unknown, child_runs=[leaf])])
+        found = [(run["id"], run["trace"], run["parent"] is None) for run in read_runs(row, place="line 1")]
+        top, has_parent = ("t", "dotted_order" in known) if known else ("r1", False)
+        assert found == [("r1", top, not has_parent), ("c1", top, False), ("c2", top, False)]
+
+    def test_a_row_alone_does_not_know_its_trace(self):
+        (run,) = read_runs(make_row(trace_id=None, dotted_order=None), place="line 1")
+        assert run["trace"] is None
+
     def test_a_circle_of_parents_has_no_root(self):
         rows = [make_row("a", parent_run_id="b"), make_row("b", parent_run_id="a"), make_call("c", "a")]
         assert only(read(*rows))["reasoner"] == "small-1"

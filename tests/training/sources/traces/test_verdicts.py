@@ -51,6 +51,38 @@ def test_what_a_score_says(value: Any, verdict: str | None):
     assert read_verdict(value) == verdict
 
 
+OTHER_MATTERS = [
+    *("latency", "LATENCY", "duration", "response_time", "Time to first token", "p95Latency", "ttft-ms", "cost"),
+    *("total_cost", "priceUSD", "tokens", "totalTokens", "word_count", "answer.length", "toxicity", "Toxic", "bias"),
+    *("harmfulness", "hate", "PII", "PIIDetected", "safety", "sentiment", "tone", "style", "readability"),
+    *("conciseness", "verbosity", "fluency", "coherence", "politeness", "semantic-similarity", "embedding_similarity"),
+]
+ITS_OWN = [
+    *("thumb", "user_score", "correctness", "helpfulness", "quality", "ok", "5", "", None, 5, "Übung"),
+    *("price_correct", "time accuracy", "right_count", "exact_match", "discount", "lifetime", "stone", "second_rater"),
+]
+
+
+@pytest.mark.parametrize("value", [0, 1, 0.2, True, "0.9", "yes", "pass", "incorrect"], ids=repr)
+@pytest.mark.parametrize("name", OTHER_MATTERS)
+def test_a_score_of_another_matter_says_nothing(name: str, value: Any):
+    assert read_verdict(value, name) is None
+
+
+@pytest.mark.parametrize("name", ITS_OWN, ids=str)
+def test_any_other_name_lets_a_score_speak(name: Any):
+    assert (read_verdict(1, name), read_verdict("no", name)) == ("correct", "incorrect")
+
+
+def test_a_score_of_another_matter_is_kept_and_outvotes_nobody():
+    said = [make_judgment("api", name, value) for name, value in (("thumb", 1), ("latency", 0.2), ("toxicity", 0))]
+    assert [(label["source"], label["value"]) for label in to_labels(said)] == [
+        ("feedback:latency", None),
+        ("feedback:thumb", "correct"),
+        ("feedback:toxicity", None),
+    ]
+
+
 def rated(value: Any, author: str = "", day: int = 1, *, name: str = "ok", summary: bool = False) -> Judgment:
     judgment = make_judgment("human", name, value, author=author, at=f"2026-01-0{day}")
     return {**judgment, "summary": summary}

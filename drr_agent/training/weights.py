@@ -1,0 +1,148 @@
+"""What a logged run counts in a replay, when the log breaks off where an accept ended it.
+
+An accept ends a run, so a log of runs in use shows later turns where the policy was in doubt and hides them where it
+was sure. What corrects it is chance: of the runs that were accepted with turns left, a known share `e` thought on
+(`explore`), and each of them stands for those that were cut off:
+
+    weight = 1 / P(the run is logged to its end), or 0 if it is not
+           = 1      never accepted, or accepted at its last turn: chance had no part in it
+           = 1 / e  accepted, and explored
+           = 0      accepted, and cut off
+
+The sum of weight times outcome is unbiased for the sum over all runs, had each been logged to its end (Horvitz and
+Thompson 1952), whatever policy is replayed within the turns of the log. A mean divides by the sum of the weights (Hájek
+1971): consistent, with a bias of the order of one over the explored runs. How many were accepted is known too, so the
+weights of the explored are scaled to add up to that: it takes the luck out of how many explored, and lets them stand
+for a time before anybody did, which by `1 / e` alone would count by its doubtful runs only.
+
+It asks of the log that runs like the cut off could be explored, and that some explored run reached the last turn (which
+is how that turn is known).
+
+A run with an answer that nobody judged cannot be replayed. Those of its Reasoner with as many answers, accepted at the
+same turn, whose answers are all judged, stand for it: longer runs are judged in full more rarely, and without that the
+short ones would count for too much. Where there is none like it, nothing stands for it, and that is told.
+
+Each question counts alike, however often it was asked: a run's share is one over the runs that ask its question, cut
+off or not. A run is a sequence of its own, in its order: what came after depends on what came before.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from drr_agent.training.behaviors import Behavior, is_labelled
+
+POOLED = frozenset({"distilled", "imported"})
+"""Origins whose runs at one question are draws of one reading, made for that."""
+
+
+class Coverage(NamedTuple):
+    """What a log tells a replay, and what not. A run in use counts by itself, distilled draws of a question as one."""
+
+    explored: int
+    """Runs that thought on after their accept, with a known probability."""
+    censored: int
+    """Runs that an accept cut off. Where runs of their Reasoner explored, those stand for them."""
+    unexplored: int
+    """Of the censored, those that nothing stands for: they count as they are. Which had turns left is unknown, too."""
+    left_out: int
+    """Those with an answer that nobody judged; a weak label is no judgment."""
+    unlike: int
+    """Of those left out, those like which none is judged: what is left is no fair sample of the log."""
+
+
+class Reading(NamedTuple):
+    """The rows of one question's draws, or of one run in use, in order."""
+
+    question: tuple[str, ...]
+    """Its key, its context, its Reasoner."""
+    rows: list[Behavior]
+
+    @property
+    def judged(self) -> bool:
+        """Whether somebody judged every answer; a weak label is no judgment."""
+        return all(row["answer"] is None or is_labelled(row) for row in self.rows)
+
+    @property
+    def explore(self) -> float | None:
+        """The probability that it went on after its accept, if it did and that is known."""
+        rates = (row["propensity"] for row in self.rows if row["origin"] == "explored")
+        return next((rate for rate in rates if rate is not None and 0.0 < rate <= 1.0), None)
+
+    @property
+    def accepted_at(self) -> float:
+        """The turn that ended it while in use; infinite where none did."""
+        accepted = (row["turn"] for row in self.rows if row["origin"] == "live" and row["verdict"] == "accept")
+        return min(accepted, default=math.inf)
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What it has in common with the runs that may stand for it."""
+        answered = sum(row["answer"] is not None for row in self.rows)
+        return self.question[-1], self.rows[0]["origin"] in POOLED, answered, self.accepted_at
+
+
+class _Accepted(NamedTuple):
+    """The runs of one Reasoner that were accepted with turns left, by their places among all."""
+
+    explored: dict[int, float]
+    """With the probability of exploring."""
+    censored: list[int]
+
+    def stand_in(self, weights: list[float]) -> None:
+        """Move the weight of the censored to the explored, the more to one the less probable it was."""
+        if not self.explored:
+            return
+        least = min(self.explored.values())
+        inverse = {place: weights[place] * least / rate for place, rate in self.explored.items()}
+        scale = sum(weights[place] for place in (*self.explored, *self.censored)) / sum(inverse.values())
+        for place in self.censored:
+            weights[place] = 0.0
+        for place, weight in inverse.items():
+            weights[place] = weight * scale
+
+
+def read_rows(rows: Sequence[Behavior]) -> list[Reading]:
+    """The rows of each question and Reasoner, and those of each run in use by itself."""
+    readings: dict[tuple[str, ...], Reading] = {}
+    for row in rows:
+        question = (row["question_key"], row["context"], row["reasoner"])
+        own = () if row["origin"] in POOLED else (row["run_id"],)
+        readings.setdefault(question + own, Reading(question, [])).rows.append(row)
+    for reading in readings.values():
+        reading.rows.sort(key=lambda row: (row["draw"] or 0, row["run_id"], row["turn"], row["id"]))
+    return list(readings.values())
+
+
+def weigh(readings: Sequence[Reading]) -> tuple[list[tuple[Reading, float]], Coverage]:
+    """The readings that count, those with a weight above 0, with what they cover of the log."""
+    judged = [reading for reading in readings if reading.judged]
+    shares = Counter(reading.question for reading in judged)
+    logged, known = Counter(reading.kind for reading in readings), Counter(reading.kind for reading in judged)
+    weights = [logged[reading.kind] / known[reading.kind] / shares[reading.question] for reading in judged]
+    for runs in _accepted(judged):
+        runs.stand_in(weights)
+    accepted = _accepted(readings)
+    coverage = Coverage(
+        explored=sum(len(runs.explored) for runs in accepted),
+        censored=sum(len(runs.censored) for runs in accepted),
+        unexplored=sum(len(runs.censored) for runs in accepted if not runs.explored),
+        left_out=len(readings) - len(judged),
+        unlike=sum(count for kind, count in logged.items() if not known[kind]),
+    )
+    return [(reading, weight) for reading, weight in zip(judged, weights, strict=True) if weight > 0], coverage
+
+
+def _accepted(readings: Sequence[Reading]) -> list[_Accepted]:
+    """By Reasoner: what explores stands for what was cut off of the same one."""
+    by_reasoner: dict[str, list[int]] = {}
+    for place, reading in enumerate(readings):
+        by_reasoner.setdefault(reading.question[-1], []).append(place)
+    found = []
+    for places in by_reasoner.values():
+        explored = {place: rate for place in places if (rate := readings[place].explore) is not None}
+        last_turn = max((readings[place].rows[-1]["turn"] for place in explored), default=math.inf)
+        ended = [place for place in places if readings[place].accepted_at < last_turn]
+        found.append(_Accepted(explored, [place for place in ended if place not in explored]))
+    return found
