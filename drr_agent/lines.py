@@ -17,7 +17,7 @@ from typing import IO, cast
 
 from filelock import FileLock, Timeout
 
-from drr_agent.errors import DataError
+from drr_agent.errors import DamagedError, DataError
 
 _GZIP_MAGIC = b"\x1f\x8b"
 MOST_LINE_BYTES = 2**28
@@ -30,7 +30,7 @@ _WRITING = threading.Lock()
 """A line that another thread is in the middle of writing looks torn."""
 
 
-class GzipDamageError(DataError):
+class GzipDamageError(DamagedError):
     """A gzip file ends early or is broken; what was read before stands."""
 
 

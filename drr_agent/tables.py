@@ -5,15 +5,19 @@ JSON values in JSON lines, Python values in Parquet.
 """
 
 import csv
-import io
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from drr_agent.errors import DataError
-from drr_agent.lines import GzipDamageError, LongLine, is_gzip, numbered_lines, open_bytes
+from drr_agent.lines import GzipDamageError, LongLine, numbered_lines, open_bytes
+from drr_agent.parquet import ROWS_PER_BATCH, Outcome, open_parquet, parquet_rows
 from drr_agent.runs import Reject
 
 TableFormat = Literal["jsonl", "csv", "tsv", "parquet"]
@@ -24,17 +28,19 @@ _SUFFIXES: dict[str, TableFormat] = {
     ".csv": "csv",
     ".tsv": "tsv",
 }
+_DELIMITERS = {"csv": ",", "tsv": "\t"}
 _PARQUET_MAGIC = b"PAR1"
 _BOM = b"\xef\xbb\xbf"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_ADDED = re.compile(r"(?:[.-]\d+|\.gz)+$")
+"""What rotation and packing add to a name."""
+_OBJECT = re.compile(rb'\{\s*"[\x20-\x7e]{8}')
+_ODD = re.compile("[\udc80-\udcff]{1,8}")
+_SNIFFED_BYTES = 2**20
 _MOST_CELL_CHARS = 2**26
 """A longer cell is taken for a quote that nobody closed; `csv` holds four bytes a character."""
 _CELLS = threading.Lock()
 """`csv` has one limit for all its readers."""
-_MOST_GZIPPED_PARQUET = 2**30
-_ROWS_PER_BATCH = 1_000
-
-Outcome = tuple[int, dict[str, Any] | str]
-"""A row's line and its cells, or what is wrong with it."""
 
 
 class TableRow(NamedTuple):
@@ -62,13 +68,54 @@ def table_format(path: Path) -> TableFormat:
         return "parquet"
     if head.removeprefix(_BOM).lstrip().startswith(b"{"):
         return "jsonl"
-    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
+    if head.startswith(_UTF_16) and b"\0" in head:
+        raise DataError(f"expected UTF-8 at {str(path)!r}, got UTF-16, by its first bytes {head[:2]!r}; convert it")
+    suffix = Path(plain_name(path)).suffix
     if suffix in _SUFFIXES:
         return _SUFFIXES[suffix]
+    if _comes_to_objects(path):
+        return "jsonl"
     raise DataError(
         f"expected JSON lines, Parquet, or a file named {', '.join(_SUFFIXES)} at {str(path)!r}, "
         f"got one that opens with {head[:20]!r}; convert or rename it"
     )
+
+
+def plain_name(path: Path) -> str:
+    """A file's name in lower case, without what rotation and packing add to it: `runs.jsonl` of `Runs.jsonl.3.gz`."""
+    return _ADDED.sub("", path.name.lower())
+
+
+def _comes_to_objects(path: Path) -> bool:
+    """Whether JSON lines follow on damage, such as a torn line or a hole of NUL bytes, at the beginning."""
+    with suppress(GzipDamageError), open_bytes(path) as stream:
+        for line in iter(partial(stream.readline, _SNIFFED_BYTES), b""):
+            if _OBJECT.match(line):
+                return True
+            if stream.tell() >= _SNIFFED_BYTES:
+                break
+    return False
+
+
+def table_columns(path: Path) -> list[str]:
+    """The names of a table's columns: of its header or schema, or of its first thousand JSON objects.
+
+    Raises:
+        DataError: as `read_table`; or there are no rows that could tell.
+    """
+    kind = table_format(path)
+    if kind == "parquet":
+        with open_parquet(path) as file:
+            return list(file.schema_arrow.names)
+    if kind != "jsonl":
+        return _header(path, csv.reader(_CsvLines(path), delimiter=_DELIMITERS[kind], strict=True))
+    rejects: list[Reject] = []
+    rows = islice(read_table(path, on_reject=rejects.append), ROWS_PER_BATCH)
+    columns = list(dict.fromkeys(column for row in rows for column in row.cells))
+    if not columns:
+        found = f"{rejects[0].reason} in line {rejects[0].line}, and no better" if rejects else "none"
+        raise DataError(f"expected JSON objects with fields in {str(path)!r}, got {found}; repair it or leave it out")
+    return columns
 
 
 def read_table(path: Path, *, on_reject: Callable[[Reject], None] | None = None) -> Iterator[TableRow]:
@@ -94,9 +141,9 @@ def read_table(path: Path, *, on_reject: Callable[[Reject], None] | None = None)
 def _outcomes(path: Path) -> Iterator[Outcome]:
     kind = table_format(path)
     if kind == "parquet":
-        yield from _parquet_rows(path)
+        yield from parquet_rows(path)
         return
-    rows = _json_rows(path) if kind == "jsonl" else _delimited_rows(path, "\t" if kind == "tsv" else ",")
+    rows = _json_rows(path) if kind == "jsonl" else _delimited_rows(path, _DELIMITERS[kind])
     line = 0
     while True:
         try:
@@ -183,6 +230,9 @@ def _header(path: Path, reader: Iterator[list[str]]) -> list[str]:
         raise DataError(
             f"expected column names in {str(path)!r} line 1, got broken CSV ({error}); repair it"
         ) from error
+    odd = b"\0" if any("\0" in name for name in header) else _not_utf8(header)
+    if odd is not None:
+        raise DataError(f"expected column names in UTF-8 in {str(path)!r} line 1, got bytes {odd!r}; convert the file")
     if not header or len(set(header)) < len(header) or "" in header:
         raise DataError(f"expected distinct column names in {str(path)!r} line 1, got {header!r}; name every column")
     return header
@@ -191,30 +241,13 @@ def _header(path: Path, reader: Iterator[list[str]]) -> list[str]:
 def _delimited_row(header: list[str], cells: list[str]) -> dict[str, Any] | str:
     if len(cells) != len(header):
         return f"{len(cells)} cells under {len(header)} column names"
-    if any("\udc80" <= character <= "\udcff" for cell in cells for character in cell):
-        return "bytes that are not UTF-8"
+    odd = _not_utf8(cells)
+    if odd is not None:
+        return f"bytes that are not UTF-8 ({odd!r})"
     return {name: cell if cell else None for name, cell in zip(header, cells, strict=True)}
 
 
-def _parquet_rows(path: Path) -> Iterator[Outcome]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    source = io.BytesIO(_gunzipped(path)) if is_gzip(path) else path
-    try:
-        batches = pq.ParquetFile(source).iter_batches(batch_size=_ROWS_PER_BATCH)
-        rows = (row for batch in batches for row in batch.to_pylist())
-        yield from enumerate(rows, start=1)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"expected whole Parquet at {str(path)!r}, got damage ({error}); make it anew") from error
-
-
-def _gunzipped(path: Path) -> bytes:
-    """A whole file: a gzip stream seeks by reading anew, and Parquet is read from its end."""
-    with open_bytes(path) as stream:
-        content = stream.read(_MOST_GZIPPED_PARQUET + 1)
-    if len(content) > _MOST_GZIPPED_PARQUET:
-        raise DataError(
-            f"expected gzipped Parquet of at most {_MOST_GZIPPED_PARQUET} bytes at {str(path)!r}, got more; unpack it"
-        )
-    return content
+def _not_utf8(cells: list[str]) -> bytes | None:
+    """The first bytes that are not, and nothing around them."""
+    found = next(filter(None, map(_ODD.search, cells)), None)
+    return None if found is None else found.group().encode("utf-8", "surrogateescape")

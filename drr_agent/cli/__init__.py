@@ -6,11 +6,12 @@ progress and errors to standard error.
 """
 
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
-
-from drr_agent.errors import DRRError
-from drr_agent.redaction import redact
 
 __all__ = ["main"]
 
@@ -27,8 +28,10 @@ def main() -> None:
     """Run a command; an expected error is one message, never a traceback and never a key."""
     # idle OpenMP threads that spin take the cores from the rest of the program; read once, when torch loads
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    from drr_agent.cli.commands import app
-    from drr_agent.cli.console import errors
+    with _leaving_at_once():
+        from drr_agent.cli.commands import app
+        from drr_agent.cli.console import errors
+        from drr_agent.redaction import redact
 
     try:
         app()
@@ -44,10 +47,22 @@ def main() -> None:
         raise
 
 
-def _leave_interrupted() -> NoReturn:
-    from drr_agent.cli.console import errors
+@contextmanager
+def _leaving_at_once() -> Iterator[None]:
+    """While modules load, which takes seconds: an interrupted import may turn the interrupt into any error."""
+    is_ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not is_ours or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, _leave_interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    errors.print("interrupted; what is on disk is whole, and the same command does the rest")
+
+def _leave_interrupted(*_: object) -> NoReturn:
+    sys.stderr.write("interrupted; what is on disk is whole, and the same command does the rest\n")
     sys.stdout.flush()
     sys.stderr.flush()
     # a worker that is inside torch while the interpreter winds down aborts the process; what is kept is on the disk
@@ -56,5 +71,7 @@ def _leave_interrupted() -> NoReturn:
 
 def _expected() -> tuple[type[Exception], ...]:
     """Ours, the system's (a full disk, a folder in a file's place), and a provider's; asked once an error is there."""
+    from drr_agent.errors import DRRError
+
     refusals = (getattr(sys.modules[module], name) for module, name in _REFUSALS if module in sys.modules)
     return (DRRError, OSError, *refusals)

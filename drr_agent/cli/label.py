@@ -25,7 +25,7 @@ from drr_agent.training.labels.judge import RUBRIC, Judge
 from drr_agent.training.labels.judging import JudgeResult
 from drr_agent.training.labels.kappa import describe_kappa
 from drr_agent.training.labels.log import LABELS
-from drr_agent.training.labels.machines import Labelled, label_by_agreement, label_by_judge, require_texts
+from drr_agent.training.labels.machines import Labelled, label_by_agreement, label_by_judge
 from drr_agent.training.labels.queue import LabelQueue, Session, answered_by, logged_score, score_by
 
 
@@ -143,7 +143,7 @@ def _queue(
     quiet: bool,
 ) -> LabelQueue:
     """What is left to be judged, in order."""
-    require_texts(dataset)
+    dataset.require_texts()
     require_answers()
     model = None if dm is None else open_dm(dm)
     stored = None if model is None else model.consensus

@@ -119,7 +119,7 @@ def calibrate(
     """
     data, equality = load_dataset(dataset), get_grader(grader)
     if read_manifest(dm).text is not None:
-        data.require_texts()
+        data.require_texts(instead="train on signals alone (`--inputs signals`), or ")
     with changing(dm) as folder:  # the old calibration goes with its threshold, or neither does
         metrics = calibrate_dm(folder, data.labelled("calibration"), seed=seed, progress=not quiet)
         chosen = calibrate_consensus(

@@ -14,6 +14,7 @@ from drr_agent.dm.protocol import DiscriminativeModel, Score, ScoreRequest
 from drr_agent.errors import ConfigError
 from drr_agent.feedback import Feedback, get_feedback
 from drr_agent.nodes import Begin, Decide, ScoreNode, Think
+from drr_agent.nodes.decide import DecideState
 from drr_agent.nodes.score import scorer
 from drr_agent.parsing import Parser, get_parser
 from drr_agent.policy import ConsensusPolicy, Policy
@@ -73,7 +74,8 @@ def create_drr_graph(
         max_batch: the most attempts of concurrent runs that share one DM batch.
         explore: the probability with which a run thinks on after an accept, to the end of its turns or budget. The
             accepted answer stands; the further attempts are for the log, which else never shows what would have come
-            after an early accept. They cost what they cost, and count in the run's usage.
+            after an early accept. They cost what they cost, count in the run's usage, and stop short of the caller's
+            `recursion_limit`.
         name: the graph's name in traces.
 
     Raises:
@@ -145,7 +147,7 @@ def _compile(
     builder.add_node("begin", begin.as_node())
     builder.add_node("think", think.as_node())
     builder.add_node("score", score.as_node())
-    builder.add_node("decide", decide.as_node(), destinations=("think", END))
+    builder.add_node("decide", decide.as_node(), input_schema=DecideState, destinations=("think", END))
     builder.add_edge(START, "begin")
     builder.add_conditional_edges("begin", _first, ["think", "decide"])
     builder.add_edge("think", "score")

@@ -5,11 +5,12 @@ import hashlib
 import math
 import time
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NotRequired
 
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableLambda
 from langgraph.config import get_stream_writer
+from langgraph.managed import RemainingSteps
 from langgraph.types import Command
 
 from drr_agent.budget import Budget
@@ -19,6 +20,15 @@ from drr_agent.state import RUN_SCHEMA, Attempt, DRRState, Run, RunIdentity, Sto
 
 Destination = Literal["think", "__end__"]
 _STOP_REASONS: dict[str, StopReason] = {"accept": "accepted", "stop": "no_progress", "review": "review"}
+
+_STEPS_OF_A_TURN = 3
+"""Think, score, decide."""
+
+
+class DecideState(DRRState):
+    """What `decide` reads: the graph's channels, and what LangGraph's `recursion_limit` leaves of the run."""
+
+    drr_remaining_steps: NotRequired[RemainingSteps]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,16 +43,16 @@ class Decide:
     explore: float = 0.0
     """P(a run thinks on after an accept), for the log alone: the accepted answer stands."""
 
-    def as_node(self) -> Runnable[DRRState, Command[Destination]]:
+    def as_node(self) -> Runnable[DecideState, Command[Destination]]:
         """The node, for `invoke` and `ainvoke` alike; only the write of a log leaves the event loop."""
 
-        def decide(state: DRRState) -> Command[Destination]:
+        def decide(state: DecideState) -> Command[Destination]:
             command, run = self.decide(state)
             if run is not None and self.run_log is not None:
                 self.run_log.append(run)
             return command
 
-        async def adecide(state: DRRState) -> Command[Destination]:
+        async def adecide(state: DecideState) -> Command[Destination]:
             command, run = self.decide(state)
             if run is not None and self.run_log is not None:
                 await asyncio.to_thread(self.run_log.append, run)
@@ -50,7 +60,7 @@ class Decide:
 
         return RunnableLambda(decide, adecide, name="decide")
 
-    def decide(self, state: DRRState) -> tuple[Command[Destination], Run | None]:
+    def decide(self, state: DecideState) -> tuple[Command[Destination], Run | None]:
         """Where to go, and the run if it ends here."""
         attempts = state["drr_attempts"]
         usage = add_usage(attempt["usage"] for attempt in attempts)
@@ -58,7 +68,8 @@ class Decide:
         accepted = first_accepted(attempts)
         decision = _with_known_confidence(self.policy.decide(_as_judged(attempts, accepted)))
         reason = self._stop_reason(decision, attempts, usage, seconds)
-        if reason == "accepted" and self._explores(state["drr_start"]["run_id"], attempts, usage, seconds):
+        explores = _leaves_a_turn(state) and self._explores(state["drr_start"]["run_id"], attempts, usage, seconds)
+        if reason == "accepted" and explores:
             reason = None
         judged = attempts if accepted is not None else _with_verdict(attempts, decision)
         get_stream_writer()(
@@ -123,6 +134,12 @@ class Decide:
             "draw": assignment.get("draw"),
             "explore": self.explore,
         }
+
+
+def _leaves_a_turn(state: DecideState) -> bool:
+    """Whether one more turn fits into the caller's `recursion_limit`: to run over it would cost the answer."""
+    remaining = state.get("drr_remaining_steps")
+    return remaining is None or remaining > _STEPS_OF_A_TURN
 
 
 def _as_judged(attempts: list[Attempt], accepted: int | None) -> list[Attempt]:

@@ -83,7 +83,7 @@ def train_on(dataset: Dataset, *, config: TrainConfig, out: Path, resume: bool =
         DataError: as `train_dm`; or the dataset holds hashes in place of the texts that are to be read.
     """
     if config.inputs != "signals":
-        dataset.require_texts()
+        dataset.require_texts(instead="train on signals alone (`--inputs signals`), or ")
     return train_dm(
         dataset.labelled("train", weak=config.weak_labels),
         dataset.labelled("validation"),

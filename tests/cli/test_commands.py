@@ -227,6 +227,37 @@ def test_a_dm_that_nobody_calibrated_is_said_to_be(drr, attempts, tmp_path):
     assert "is not calibrated yet: run `drr calibrate`" in " ".join(err.split())
 
 
+WAITING = """
+import importlib.abc, os, signal, sys
+import drr_agent.cli
+
+class Interrupting(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "drr_agent.cli.commands":
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                for _ in range(1000): pass
+            except BaseException as error:
+                raise ImportError("what a C extension makes of an interrupt") from error
+
+sys.meta_path.insert(0, Interrupting())
+sys.argv = ["drr", "doctor"]
+drr_agent.cli.main()
+"""
+
+
+def test_ctrl_c_while_modules_load_is_one_message():
+    done = subprocess.run([sys.executable, "-c", WAITING], capture_output=True, text=True, check=False)
+    assert done.stderr == "interrupted; what is on disk is whole, and the same command does the rest\n"
+    assert done.returncode == 130
+
+
+def test_a_parent_that_ignores_ctrl_c_is_obeyed():
+    ignoring = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    done = subprocess.run([sys.executable, "-c", ignoring + WAITING], capture_output=True, text=True, check=False)
+    assert (done.returncode, "interrupted" in done.stderr) == (0, False)
+
+
 def test_ctrl_c_is_one_message_and_the_same_command_goes_on(tmp_path):
     log = tmp_path / "runs.jsonl"
     command = [sys.executable, "-m", "drr_agent", "distill", "pocket:150", "--log", str(log), "--attempts", "2"]

@@ -252,7 +252,7 @@ def test_bad_input_is_one_message(drr, data, options, said, message):
 def test_a_missing_dataset_and_one_of_digests(drr, tmp_path):
     assert "expected a dataset folder" in drr(tmp_path / "none")[2]
     write_dataset([open_row("a")], tmp_path / "data", redaction=Redaction(capture="digest"))
-    assert "expected texts to judge" in drr(tmp_path / "data")[2]
+    assert "got hashes of them" in drr(tmp_path / "data")[2]
 
 
 def test_agreement_is_marked(drr, tmp_path):

@@ -337,6 +337,23 @@ def test_a_higher_rate_explores_the_same_runs_and_more():
     assert few < many
 
 
+@pytest.mark.parametrize("limit", range(5, 18))
+def test_it_stops_short_of_the_callers_recursion_limit(run, limit):
+    """Begin and the first turn are four steps, each further turn is three, and LangGraph wants one to spare."""
+    graph, _ = explorer([reply("4", id="kept"), *[reply("3")] * 7], max_turns=8)
+    out = run(graph, QUESTION, {"recursion_limit": limit})
+    assert (out["drr"]["answer"], out["drr"]["stop_reason"]) == ("4", "accepted")
+    assert out["messages"][-1].id == "kept"
+    assert len(out["drr"]["attempts"]) == 1 + (limit - 5) // 3
+
+
+@pytest.mark.parametrize("limit", [24, 25, 26])
+def test_so_it_does_after_rejections_and_in_a_host(run, limit):
+    graph, _ = explorer([*[reply("5")] * 3, reply("4"), *[reply("3")] * 26], max_turns=30)
+    host = StateGraph(MessagesState).add_node("answer", graph).add_edge(START, "answer").compile()
+    assert run(host, QUESTION, {"recursion_limit": limit})["messages"][-1].text.endswith("Answer: 4")
+
+
 class Killed(BaseException):
     """What no node catches."""
 

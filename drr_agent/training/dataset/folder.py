@@ -1,7 +1,7 @@
 """A dataset: a folder of four Parquet files, one a split, and the manifest that counts them.
 
 Each Parquet file is named by its content, and the manifest names the files: replacing the manifest is the one step
-that turns an old dataset into a new one, so a killed write leaves the old one whole. `dataset_writer` writes it.
+that turns an old dataset into a new one, so a killed write leaves the old one whole. `writer` writes it.
 """
 
 import json
@@ -75,8 +75,11 @@ class Dataset:
         """Every row, split by split."""
         return list(self.iter_rows())
 
-    def require_texts(self) -> None:
+    def require_texts(self, *, instead: str = "") -> None:
         """Refuse to read texts where there are none.
+
+        Args:
+            instead: what else can be done, for the error.
 
         Raises:
             DataError: the dataset holds hashes in their place.
@@ -84,7 +87,7 @@ class Dataset:
         if self.manifest.capture != "full":
             raise DataError(
                 f"expected texts in {str(self.path)!r}, got hashes of them (captured as {self.manifest.capture!r}); "
-                "train on signals alone (`--inputs signals`), or harvest anew with `--capture full`"
+                f"{instead}harvest the sources into a new folder with `--capture full`"
             )
 
     def verify(self) -> None:

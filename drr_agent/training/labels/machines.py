@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from drr_agent.errors import DataError
 from drr_agent.grading import AUTO, Grader
 from drr_agent.state import Label
 from drr_agent.training.behaviors import Split
@@ -96,7 +95,7 @@ def label_by_judge(
         ReasonerError: too many calls in a row failed; what is judged stays.
     """
     splits, dataset = tuple(splits), load_dataset(path)
-    require_texts(dataset)
+    dataset.require_texts()
     rows = select_for_judge(lambda: dataset.iter_rows(*splits), check=check)
     log = dataset.path / LABELS
     judged = judge_rows(rows, judge, log=log, limit=limit, concurrency=concurrency, progress=progress)
@@ -104,19 +103,6 @@ def label_by_judge(
     for opinion, count in judged.opinions.items():
         values[opinion if opinion in ("correct", "incorrect") else None] += count
     return _measured(merge_label_log(path).dataset, judge.source, splits, values), judged
-
-
-def require_texts(dataset: Dataset) -> None:
-    """Refuse a dataset of which nobody can read the attempts.
-
-    Raises:
-        DataError: it keeps digests of its texts.
-    """
-    if dataset.manifest.capture != "full":
-        raise DataError(
-            f"expected texts to judge in {str(dataset.path)!r}, got {dataset.manifest.capture!r} of them alone; "
-            "harvest the sources into a new folder with full texts"
-        )
 
 
 def _counted(

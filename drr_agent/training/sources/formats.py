@@ -4,20 +4,22 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from drr_agent.errors import ConfigError, DataError
+from drr_agent.errors import ConfigError, DamagedError, DataError
 from drr_agent.lines import GzipDamageError, is_gzip, open_bytes
 from drr_agent.parsing import Parser, WholeMessage
-from drr_agent.tables import table_format
+from drr_agent.tables import plain_name, table_format
+from drr_agent.training.drops import Flaw
 from drr_agent.training.sources.attempts import RunSource
 from drr_agent.training.sources.hf_dataset import is_hf_dataset
 from drr_agent.training.sources.postgres import PostgresReader, is_postgres
-from drr_agent.training.sources.protocol import Reading, RunReader, Source
+from drr_agent.training.sources.protocol import Outcome, Reading, RunReader, Source
 from drr_agent.training.sources.run_log import RunLogReader, is_run_log
 from drr_agent.training.sources.saver import SaverReader
 from drr_agent.training.sources.sqlite import SqliteReader, is_sqlite
@@ -35,6 +37,8 @@ _HEAD_BYTES = 2**26
 _PIECE_BYTES = 2**20
 _BESIDE_LOGS = (".open", ".lock", "-wal", "-shm", "-journal")
 """Endings of files that stand beside a log and are none."""
+_LOG_NAMES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".sqlite", ".sqlite3", ".db")
+"""Endings of files that somebody takes for logs, before what rotation and packing add."""
 
 
 class _FileFormat(NamedTuple):
@@ -42,6 +46,29 @@ class _FileFormat(NamedTuple):
 
     detects: Callable[[Path], bool]
     opens: Callable[[Path, Reading], Source]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnreadableFile:
+    """A file that cannot be opened as a source: one loss, so that it is named among the others and costs none."""
+
+    path: Path
+    why: str
+    kind: str = "unreadable"
+    mapping: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def location(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    def expected(self) -> int:
+        """The file itself."""
+        return 1
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """That it is lost."""
+        yield Outcome("the whole file", Flaw("unreadable", self.why))
 
 
 def open_sources(
@@ -68,11 +95,8 @@ def open_sources(
         yield _of_runs(store, reading)
         return
     path = Path(source)  # type: ignore[arg-type] # `_store` took the checkpointers
-    if is_hf_dataset(path):
-        yield _open_table(path, reading)
-        return
-    if not path.is_dir():
-        yield _open_file(path, reading, format)
+    if is_hf_dataset(path) or not path.is_dir():
+        yield _unless_damaged(path, reading, format)
         return
     files = sorted(file for file in path.rglob("*") if _may_be_log(file, path))
     if not files:
@@ -81,7 +105,10 @@ def open_sources(
         try:
             yield _opened(_open_file(file, reading, format))
         except DataError as error:  # what else lies in a folder must not cost its logs
-            _logger.warning("left out of the folder %s: %s", path, error)
+            if plain_name(file).endswith(_LOG_NAMES):
+                yield UnreadableFile(path=file, why=str(error))
+            else:
+                _logger.warning("left out of the folder %s: %s", path, error)
 
 
 def _store(source: Any, reading: Reading) -> RunReader | None:
@@ -95,9 +122,20 @@ def _store(source: Any, reading: Reading) -> RunReader | None:
     return None
 
 
+def _unless_damaged(path: Path, reading: Reading, format: str | None) -> Source:  # noqa: A002
+    """The source; damage that leaves nothing of it to be read must not cost those beside it."""
+    try:
+        source = _open_table(path, reading) if is_hf_dataset(path) else _open_file(path, reading, format)
+        return _opened(source) if source.kind in ("parquet", "datasets") else source
+    except DamagedError as error:
+        return UnreadableFile(path=path, why=str(error))
+
+
 def _opened(source: Source) -> Source:
-    """The source, if what it needs is there."""
+    """The source, if what it needs is there: its columns, or the tables of its database."""
     _ = source.mapping
+    if source.kind == "sqlite":
+        next(source.outcomes(), None)
     return source
 
 
@@ -109,13 +147,19 @@ def _may_be_log(file: Path, folder: Path) -> bool:
 def _open_file(path: Path, reading: Reading, format: str | None) -> Source:  # noqa: A002
     if format is not None:
         return FILE_FORMATS[format].opens(path, reading)
-    if path.is_file() and path.stat().st_size == 0:
-        return FILE_FORMATS["runs"].opens(path, reading)  # a log that was just rotated
     if not path.is_file():
         raise DataError(f"expected a file or a folder at {str(path)!r}, found nothing; check the path")
+    if _is_empty(path):
+        return FILE_FORMATS["runs"].opens(path, reading)  # a log that was just rotated
     with _head(path) as head:
         found = next(known for known in FILE_FORMATS.values() if _suits(known, head))
     return found.opens(path, reading)
+
+
+def _is_empty(path: Path) -> bool:
+    with suppress(GzipDamageError), open_bytes(path) as stream:
+        return not stream.read(1)
+    return False
 
 
 @contextmanager

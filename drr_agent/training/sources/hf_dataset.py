@@ -7,10 +7,11 @@ folder is run, and nothing is fetched.
 import json
 import os
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from drr_agent.errors import DataError
+from drr_agent.errors import DamagedError, DataError
 
 _SPLITS, _STATE, _INFO = "dataset_dict.json", "state.json", "dataset_info.json"
 _ROWS_AT_ONCE = 1_000
@@ -36,7 +37,8 @@ def read_hf_dataset(path: Path) -> Iterator[DatasetRow]:
     """Every row of every split.
 
     Raises:
-        DataError: the folder is no saved dataset, or it is damaged.
+        DataError: the folder is no saved dataset.
+        DamagedError: after the rows before it, at the place of damage.
     """
     if not is_hf_dataset(path):
         raise DataError(f"expected a folder that `datasets` saved at {str(path)!r}, found no {_STATE}; check the path")
@@ -45,6 +47,19 @@ def read_hf_dataset(path: Path) -> Iterator[DatasetRow]:
         for number, cells in enumerate(_rows(folder), start=1):
             line += 1
             yield DatasetRow(line, cells, f"row {number}" if split is None else f"split {split} row {number}")
+
+
+def hf_columns(path: Path) -> list[str]:
+    """The names of the columns, as the folder tells them, or else as its first row has them.
+
+    Raises:
+        DamagedError: neither can be read.
+    """
+    for _, folder in _splits(path):
+        features = _read_json(folder / _INFO).get("features")
+        if isinstance(features, Mapping):
+            return list(features)
+    return [name for row in islice(read_hf_dataset(path), 1) for name in row.cells]
 
 
 def _splits(path: Path) -> Iterator[tuple[str | None, Path]]:
@@ -87,7 +102,9 @@ def _arrow_rows(path: Path) -> Iterator[dict[str, Any]]:
         ValueError,
         OverflowError,
     ) as error:  # also names and numbers in a broken schema
-        raise DataError(f"expected a whole Arrow file at {str(path)!r}, got damage ({error}); save it anew") from error
+        raise DamagedError(
+            f"expected a whole Arrow file at {str(path)!r}, got damage ({error}); save it anew"
+        ) from error
 
 
 def _check_end(path: Path) -> None:
@@ -137,5 +154,5 @@ def _read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def _damaged(path: Path, found: str) -> DataError:
-    return DataError(f"expected what `datasets` saves at {str(path)!r}, got {found}; save it anew")
+def _damaged(path: Path, found: str) -> DamagedError:
+    return DamagedError(f"expected what `datasets` saves at {str(path)!r}, got {found}; save it anew")

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,16 +16,16 @@ from drr_agent.errors import DataError
 from drr_agent.lines import estimate_lines
 from drr_agent.parsing import Parser
 from drr_agent.questions import question_key
-from drr_agent.runs import Reject, pass_over
+from drr_agent.runs import Reject
 from drr_agent.signals import DEFAULT_SIGNALS, SignalInput, compute_signals
 from drr_agent.state import NO_USAGE, Draft, FeedbackKind
-from drr_agent.tables import TableRow, read_table, table_format
+from drr_agent.tables import TableRow, read_table, table_columns, table_format
 from drr_agent.training.behaviors import Behavior, judged
 from drr_agent.training.drops import Flaw
 from drr_agent.training.filters import RowFilter
 from drr_agent.training.labels import Labeler, LabelRecord, merge_labels
 from drr_agent.training.redaction import DEFAULT_REDACTION, Redaction
-from drr_agent.training.sources.hf_dataset import DatasetRow, read_hf_dataset
+from drr_agent.training.sources.hf_dataset import DatasetRow, hf_columns, read_hf_dataset
 from drr_agent.training.sources.protocol import Outcome, unreadable
 from drr_agent.training.times import to_utc
 
@@ -58,7 +57,6 @@ _IDENTITY = ("run_id", "question_id", "reasoner", "dataset", "prompts", "context
 
 _PROSE = ("answer", "target", "rationale", "context", "prompts")
 """What may hold a secret."""
-_SEEN_ROWS = 1_000
 """Rows looked at for the columns of a JSON-lines file, whose rows may differ."""
 
 
@@ -99,8 +97,7 @@ class TableSource:
             ConfigError: the caller maps a role that does not exist.
             DataError: a column that was asked for, or is needed, is not there.
         """
-        first_rows = islice(self._rows(pass_over), _SEEN_ROWS)
-        columns = list(dict.fromkeys(column for row in first_rows for column in row.cells))
+        columns = hf_columns(self.path) if self.path.is_dir() else table_columns(self.path)
         for row_filter in self.filters:
             if row_filter.column not in columns:
                 raise DataError(

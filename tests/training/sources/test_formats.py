@@ -3,7 +3,9 @@
 import gzip
 import io
 import json
+import sqlite3
 import tracemalloc
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
@@ -74,21 +76,45 @@ def test_a_database_is_told_by_its_content(tmp_path):
     assert kind(tmp_path / "made") == "sqlite"
 
 
-USELESS = {
+FOREIGN = {
     "of no known format": b"PK\x03\x04" + bytes(range(256)),
-    "a cut Parquet file": parquet()[:-20],
     "packed twice": gzip.compress(gzip.compress(RUN)),
-    "gzip that is cut at once": gzip.compress(RUN)[:12],
+    "UTF-16": ROW.decode().encode("utf-16"),
 }
 
 
-@pytest.mark.parametrize("content", USELESS.values(), ids=USELESS)
-def test_what_is_of_no_format_is_a_table_that_says_what_is_wrong(tmp_path, content):
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
+def test_what_is_of_no_format_is_refused(tmp_path, content):
     path = tmp_path / "f.bin"
     path.write_bytes(content)
-    [source] = open_sources(path, READING)
-    with pytest.raises(DataError, match=r"expected (JSON lines|whole Parquet|a whole gzip)"):
-        list(source.outcomes())
+    with pytest.raises(DataError, match=r"expected (JSON lines|UTF-8 at .*got UTF-16)"):
+        list(open_sources(path, READING))
+
+
+DAMAGED = {
+    "Parquet without its end": (parquet()[:-20], "expected whole Parquet"),
+    "packed Parquet without its end": (gzip.compress(parquet()[:-20]), "expected whole Parquet"),
+    "Parquet in a gzip without its end": (gzip.compress(parquet())[:-8], "expected a whole gzip file"),
+    "gzip that is cut at once": (gzip.compress(RUN)[:12], "expected a whole gzip file"),
+}
+
+
+@pytest.mark.parametrize("name", ["f", "f.bin"])
+@pytest.mark.parametrize(("content", "said"), DAMAGED.values(), ids=DAMAGED)
+def test_a_file_that_is_damaged_as_a_whole_is_one_loss(tmp_path, name, content, said):
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert losses(path) == [(name, "the whole file", "unreadable", said)]
+
+
+def losses(source):
+    """The loss of each file that cannot be read: its name, its place, its reason, and what was expected."""
+    return [
+        (Path(found.location).name, place, flaw.reason, flaw.detail.split(" at ")[0])
+        for found in open_sources(source, READING)
+        if found.kind == "unreadable"
+        for place, flaw in found.outcomes()
+    ]
 
 
 def test_a_packed_database_is_none(tmp_path):
@@ -98,12 +124,70 @@ def test_a_packed_database_is_none(tmp_path):
         kind(path)
 
 
-def test_what_lies_in_a_folder_costs_nothing_but_itself(tmp_path):
-    for name, content in {"a.bin": b"PK\x03\x04", "b.jsonl": RUN, "c.parquet": parquet()[:-20]}.items():
-        (tmp_path / name).write_bytes(content)
+def test_a_database_of_others_costs_a_folder_nothing_but_itself(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "notes.db")) as connection:
+        connection.execute("create table notes (text)")
+        connection.commit()
+    (tmp_path / "b.jsonl").write_bytes(RUN)
+    expected = "expected the tables `checkpoints` and `writes` of a checkpointer in"
+    [(name, place, reason, why)] = losses(tmp_path)
+    assert (name, place, reason, why[: len(expected)]) == ("notes.db", "the whole file", "unreadable", expected)
+
+
+def test_a_checkpointer_in_a_folder_is_read(tmp_path):
+    database(tmp_path)
+    assert kind(tmp_path) == "sqlite"
+
+
+NAMES = ["a.jsonl", "a.ndjson", "a.json", "a.csv", "a.tsv", "a.parquet", "a.sqlite", "a.sqlite3", "a.DB"]
+
+
+@pytest.mark.parametrize("ending", ["", ".1", ".12.gz", ".gz", ".gz.3", "-20240501", ".2024-05-01"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_of_a_folder_that_is_named_like_a_log_is_opened_or_named(tmp_path, caplog, name, ending):
+    (tmp_path / (name + ending)).write_bytes(b"PAR1 and nothing more")
+    (tmp_path / "b.jsonl").write_bytes(RUN)
+    assert losses(tmp_path) == [(name + ending, "the whole file", "unreadable", "expected whole Parquet")]
+    assert [source.kind for source in open_sources(tmp_path, READING)] == ["unreadable", "runs"]
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("name", ["a.bin", "README.md", "a.jsonl.bak", "jsonl"])
+def test_other_files_of_a_folder_are_left_out_with_a_word(tmp_path, caplog, name):
+    (tmp_path / name).write_bytes(b"PK\x03\x04")
+    (tmp_path / "b.jsonl").write_bytes(RUN)
     assert [(Path(source.location).name, source.kind) for source in open_sources(tmp_path, READING)] == [
         ("b.jsonl", "runs")
     ]
+    assert f"{name!r}" in caplog.text.replace(str(tmp_path) + "/", "")
+
+
+HOLES = {
+    "NUL bytes": b"\0" * 8192,
+    "NUL bytes and a line's end": b"\0" * 8192 + b"\n",
+    "a torn line": b'xyz"}\n',
+    "no text": b"\xff\xfe\xfd\n",
+    "blank lines": b"\n \n",
+}
+
+
+@pytest.mark.parametrize("name", ["runs.jsonl.1", "runs.1", "runs", "runs.log"])
+@pytest.mark.parametrize("hole", HOLES.values(), ids=HOLES)
+def test_a_log_that_begins_with_damage_is_one(tmp_path, name, hole):
+    (tmp_path / name).write_bytes(hole + (RUN + b"\n") * 3)
+    assert kind(tmp_path / name) == kind(tmp_path) == "runs"
+
+
+@pytest.mark.parametrize(("line", "told"), [(LANGSMITH, "langsmith"), (SPAN, "otel"), (ROW, "jsonl")])
+@pytest.mark.parametrize("hole", HOLES.values(), ids=HOLES)
+def test_so_is_a_file_of_others(tmp_path, line, told, hole):
+    (tmp_path / "f.1").write_bytes(hole + (line + b"\n") * 3)
+    assert kind(tmp_path) == told
+
+
+def test_a_packed_log_with_nothing_in_it_is_a_log(tmp_path):
+    (tmp_path / "runs.jsonl.2.gz").write_bytes(gzip.compress(b""))
+    assert kind(tmp_path) == "runs"
 
 
 def test_the_lines_before_the_end_of_a_cut_gzip_tell_its_format(tmp_path):

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drr_agent.errors import DataError
-from drr_agent.training.sources.hf_dataset import DatasetRow, is_hf_dataset, read_hf_dataset
+from drr_agent.errors import DamagedError, DataError
+from drr_agent.training.sources.hf_dataset import DatasetRow, hf_columns, is_hf_dataset, read_hf_dataset
 
 VERDICT = datasets.ClassLabel(names=["incorrect", "correct"])
 
@@ -131,7 +131,7 @@ DAMAGE: dict[str, tuple[str, str]] = {
 def test_a_damaged_folder_is_an_error_that_names_it(tmp_path: Path, name: str, text: str):
     path = save(make(), tmp_path / "saved")
     (path / name).write_text(text)
-    with pytest.raises(DataError, match=str(path)):
+    with pytest.raises(DamagedError, match=str(path)):
         list(read_hf_dataset(path))
 
 
@@ -141,13 +141,35 @@ def test_classes_without_information_stay_numbers(tmp_path: Path):
     assert [row.cells["label"] for row in read_hf_dataset(path)] == [0]
 
 
+def test_columns_are_known_without_a_row_that_can_be_read(tmp_path: Path):
+    path = save(datasets.DatasetDict({"train": make(2), "test": make(1)}), tmp_path / "saved")
+    for file in path.rglob("*.arrow"):
+        file.write_bytes(b"")
+    assert hf_columns(path) == ["question", "label"]
+
+
+def test_columns_that_the_folder_does_not_tell_are_those_of_its_first_row(tmp_path: Path):
+    path = save(make(1), tmp_path / "saved")
+    (path / "dataset_info.json").write_text("{}")
+    assert hf_columns(path) == ["question", "label"]
+
+
+def test_the_rows_before_the_damage_are_given(tmp_path: Path):
+    path = save(make(10), tmp_path / "saved", num_shards=2)
+    sorted(path.glob("*.arrow"))[1].write_bytes(b"")
+    rows = read_hf_dataset(path)
+    assert [next(rows).line for _ in range(5)] == [1, 2, 3, 4, 5]
+    with pytest.raises(DamagedError):
+        next(rows)
+
+
 def test_a_file_cut_off_anywhere_is_an_error(tmp_path: Path):
     path = save(make(), tmp_path / "saved")
     (file,) = path.glob("*.arrow")
     whole = file.read_bytes()
     for length in range(len(whole)):
         file.write_bytes(whole[:length])
-        with pytest.raises(DataError, match="expected a whole Arrow file"):
+        with pytest.raises(DamagedError, match="expected a whole Arrow file"):
             list(read_hf_dataset(path))
 
 

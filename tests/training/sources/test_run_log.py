@@ -68,6 +68,8 @@ def test_attempts_are_estimated_by_the_first_runs(tmp_path, content, attempts):
     [
         pytest.param(ONE, True, id="a run"),
         pytest.param(ONE[:50] + b"\n" + TWO, True, id="after a torn line"),
+        pytest.param(b"\0" * 8192 + ONE + TWO, True, id="after a hole"),
+        pytest.param(b"\xff\xfe\xfd\n" + TWO, True, id="after what is no text"),
         pytest.param(json.dumps({**json.loads(ONE), "schema": 99}).encode(), True, id="another schema"),
         pytest.param(b'{"run_id": "1"}\n' + ONE, False, id="something else first"),
         pytest.param(b"[1]\n" + ONE, False, id="a list first"),
