@@ -9,14 +9,18 @@ import hashlib
 import json
 import marshal
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from typing import Any, NamedTuple
 
-from drr_agent.state import Run
-from drr_agent.training.sources.protocol import LoggedRun
+from drr_agent.state import Run, RunLabel
+from drr_agent.training.drops import Flaw
+from drr_agent.training.sources.protocol import LoggedRun, LostEntry
 from drr_agent.training.spool import Spool
+from drr_agent.training.times import to_utc
 
 _KEPT_BYTES = 4 * 2**20
 """How much a shelf holds in memory."""
+_STRAY = Flaw("empty run", "an attempt of a run whose start is not stored, or not yet")
 
 
 def digest(blob: bytes) -> bytes:
@@ -30,6 +34,8 @@ class Found(NamedTuple):
     place: str
     run: Run
     digest: bytes
+    seen: str = ""
+    """Id of the checkpoint, which sorts as they were made."""
 
 
 def chain(run: Run) -> list[bytes]:
@@ -46,19 +52,82 @@ def branches(states: list[Found]) -> list[Found]:
     """Of all that was found of one run, each branch at its fullest, once; and whatever else somebody labelled."""
     if len(states) == 1:
         return states
-    fullest: dict[bytes, Found] = {}
+    alike: dict[bytes, list[Found]] = {}
     inner: set[bytes] = set()
     for found in states:
         *before, end = chain(found.run)
         inner.update(before)
-        fullest[end] = max(fullest.get(end, found), found, key=_fullness)
-    return [found for end, found in fullest.items() if end not in inner or found.run.get("labels")]
+        alike.setdefault(end, []).append(found)
+    given = ((end, _merged(sorted(sightings, key=attrgetter("seen")))) for end, sightings in alike.items())
+    return [found for end, found in given if end not in inner or found.run.get("labels")]
 
 
-def _fullness(found: Found) -> tuple[bool, int, int]:
+def _merged(sightings: list[Found]) -> Found:
+    """The fullest, and of those the latest, with the labels of all; the place is where it was first seen like this."""
+    fullest = max(reversed(sightings), key=_fullness)
+    labels = _latest_labels([found.run for found in sightings], _chosen(fullest.run))
+    if labels == list(fullest.run.get("labels", ())):
+        return next(found for found in sightings if found.digest == fullest.digest)._replace(seen=sightings[-1].seen)
+    mark = digest(fullest.digest + repr(labels).encode())  # others may hold the same run with other labels
+    return fullest._replace(run={**fullest.run, "labels": labels}, digest=mark, seen=sightings[-1].seen)
+
+
+def _fullness(found: Found) -> tuple[bool, int]:
     run = found.run
     judged = sum(attempt["verdict"] is not None for attempt in run["attempts"])
-    return run["stop_reason"] != "interrupted", len(run.get("labels", ())), judged
+    return run["stop_reason"] != "interrupted", judged
+
+
+def _chosen(run: Run) -> int | None:
+    """The turn of the chosen attempt."""
+    choice = run["choice"]
+    return None if choice is None or choice >= len(run["attempts"]) else run["attempts"][choice]["turn"]
+
+
+def _latest_labels(states: list[Run], chosen: int | None) -> list[RunLabel]:
+    """What each source said last of each attempt: by its time, and where that tells nothing, by what was seen later."""
+    latest: dict[tuple[int | None, str], tuple[tuple[str, int], list[RunLabel]]] = {}
+    for number, run in enumerate(states):
+        for label in run.get("labels", ()):
+            turn = _chosen(run) if label["turn"] is None else label["turn"]
+            kept: RunLabel = label if label["turn"] is not None or turn == chosen else {**label, "turn": turn}
+            when = (to_utc(label["at"]) or "", number)
+            held, labels = latest.get((turn, label["source"]), (when, []))
+            if when >= held:
+                latest[turn, label["source"]] = (when, [*(labels if when == held else ()), kept])
+    return [label for _, labels in latest.values() for label in labels]
+
+
+class _Stray(NamedTuple):
+    """Attempts that no run tells of yet: the checkpoint, and a place each."""
+
+    seen: str
+    places: list[str]
+
+
+class Strays:
+    """Attempts that no start is stored of, or not yet: nobody can tell what they answer."""
+
+    def __init__(self) -> None:
+        self._by_end: dict[bytes, list[_Stray]] = {}
+
+    def add(self, found: Found) -> None:
+        """Take the attempts of a run without a name."""
+        places = [f"{found.place} turn {attempt['turn']}" for attempt in found.run["attempts"]]
+        self._by_end.setdefault(chain(found.run)[-1], []).append(_Stray(found.seen, places))
+
+    def tell(self, told: Found) -> None:
+        """Forget what a run tells after all; it was there no earlier."""
+        for mark in chain({**told.run, "run_id": ""}) if self._by_end else ():
+            strays = self._by_end.pop(mark, [])
+            if left := [stray for stray in strays if stray.seen > told.seen]:
+                self._by_end[mark] = left
+
+    def entries(self) -> Iterator[LostEntry]:
+        """Those that are left, each attempt by itself."""
+        for strays in self._by_end.values():
+            for stray in strays:
+                yield from (LostEntry(place, _STRAY) for place in stray.places)
 
 
 class Shelf:
@@ -84,14 +153,16 @@ class Shelf:
         else:
             self._spill(key, [found])
 
-    def give(self, given: set[bytes]) -> Iterator[LoggedRun]:
-        """Every branch of every run, by thread and start, but for those given before."""
+    def give(self, given: set[bytes], strays: Strays | None = None) -> Iterator[LoggedRun]:
+        """Every branch of every run, by thread and start, but for those given before; strays are told of them."""
         if self._spool is None:
             groups: Iterable[list[Found]] = (self._near[key] for key in sorted(self._near))
         else:
             groups = ([Found(*_unpack(record)) for record in records] for _, records in self._spool.groups())
         for states in groups:
             for found in branches(states):
+                if strays is not None:
+                    strays.tell(found)
                 if found.digest not in given:
                     given.add(found.digest)
                     yield LoggedRun(found.place, found.run)

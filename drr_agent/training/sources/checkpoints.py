@@ -4,67 +4,30 @@ A checkpoint is the state between two steps of a graph; on it hangs what the tas
 step left both, the writes tell a thread's runs, and of a run that ended one row is enough: its `drr`. A checkpoint
 itself is opened only where the writes do not explain it: steps that left none (`durability="exit"`, pruned threads), a
 second continuation (time travel), parallel tasks.
+
+Checkpoints are saved one after another, but writes whenever a thread gets to it (`durability="async"`): a live host,
+and for good a killed one, may have saved those of a step before its checkpoint and before the writes of earlier steps.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import NamedTuple, Protocol
+from operator import itemgetter
+from typing import NamedTuple
 
 from drr_agent.training.drops import Flaw
-from drr_agent.training.sources.branches import Found, Shelf, digest
+from drr_agent.training.sources.branches import Found, Shelf, Strays, chain, digest
 from drr_agent.training.sources.protocol import LoggedRun, LostEntry
-from drr_agent.training.sources.stored import Cell, UndecodableError, as_run, decode, encode, unfinished
-
-
-class DamageError(Exception):
-    """A thread of a store cannot be read to its end."""
-
-
-class Write(NamedTuple):
-    """What a task wrote to one of `CHANNELS`."""
-
-    channel: str
-    key: object
-    """For `Store.cell`."""
-    cell: Cell | None = None
-    """Where it is at hand."""
-
-
-class Checkpoint(NamedTuple):
-    """A checkpoint, and what hangs on it."""
-
-    namespace: str
-    """Of a subgraph; empty for the outermost graph."""
-    id: str
-    parent: str | None
-    step: int | None
-    source: str | None
-    """What made it: an `input`, or something else."""
-    key: object
-    """For `Store.state`; `None` where no checkpoint, or none that tells more, is stored."""
-    tasks: int
-    """How many wrote, to whatever channel: none, one, or 2 for several. Errors and interrupts are not counted."""
-    writes: list[Write]
-
-
-class Store(Protocol):
-    """Where the values are."""
-
-    def cell(self, key: object) -> Cell:
-        """What a task wrote.
-
-        Raises:
-            UndecodableError: it cannot be.
-        """
-        ...
-
-    def state(self, key: object) -> dict[str, object]:
-        """What a checkpoint holds of `CHANNELS`, decoded.
-
-        Raises:
-            UndecodableError: it cannot be.
-        """
-        ...
+from drr_agent.training.sources.stored import (
+    Checkpoint,
+    DamageError,
+    State,
+    Store,
+    UndecodableError,
+    Write,
+    as_run,
+    decode,
+    encode,
+)
 
 
 def read_threads(threads: Iterable[tuple[str, Iterable[Checkpoint]]], store: Store) -> Iterator[LoggedRun | LostEntry]:
@@ -72,7 +35,7 @@ def read_threads(threads: Iterable[tuple[str, Iterable[Checkpoint]]], store: Sto
 
     Args:
         threads: the name of each thread, and its checkpoints: those of a namespace together, the older before the
-            newer. They may end in a `DamageError`, which costs the rest of the thread.
+            newer, those that are not stored at the end. They may end in a `DamageError`, which costs the rest.
         store: where values are.
     """
     given: set[bytes] = set()
@@ -82,25 +45,10 @@ def read_threads(threads: Iterable[tuple[str, Iterable[Checkpoint]]], store: Sto
             thread = _Thread(name, store, shelf)
             thread.read(checkpoints)
             yield from thread.lost
-            yield from shelf.give(given)
+            yield from shelf.give(given, thread.strays)
+            yield from thread.strays.entries()
         finally:
             shelf.close()
-
-
-_Load = Callable[[], object]
-
-
-class _State(NamedTuple):
-    """What the channels hold, at a checkpoint or after it."""
-
-    start: _Load | None = None
-    attempts: _Load | None = None
-    ended: bool = True
-    """Whether nothing is open: the run has its `drr`, or none was begun."""
-    last: str | None = None
-    """Id of the run in `drr`, be it this one or one before it."""
-    before: str | None = None
-    """`last`, when this run began."""
 
 
 class _Tip(NamedTuple):
@@ -108,7 +56,7 @@ class _Tip(NamedTuple):
 
     step: int | None
     tasks: int
-    state: _State
+    state: State
 
 
 class _Thread:
@@ -121,7 +69,10 @@ class _Thread:
         self._namespace = ""
         self._tips: dict[str, _Tip] = {}
         self._seen: dict[bytes, str] = {}
+        self._newest: dict[str, bytes] = {}
+        """The state of each run that was seen last; a host may take a label back."""
         self.lost: list[LostEntry] = []
+        self.strays = Strays()
 
     def read(self, checkpoints: Iterable[Checkpoint]) -> None:
         """Go through all of them; what is damaged is in `lost`."""
@@ -130,20 +81,45 @@ class _Thread:
                 if checkpoint.namespace != self._namespace:
                     self._close()
                     self._namespace = checkpoint.namespace
-                inherited = self._inherit(checkpoint)
-                state = self._open(checkpoint) if inherited is None else inherited
-                after = self._after(state, checkpoint)
-                if checkpoint.key is not None or not after.ended:
+                after = self._after(self._before(checkpoint), checkpoint)
+                if checkpoint.key is not None or not after.ended or not checkpoint.stored:
                     self._tips[checkpoint.id] = _Tip(checkpoint.step, checkpoint.tasks, after)
         except DamageError as damage:
             self.lost.append(LostEntry(self._place, Flaw("unreadable", str(damage))))
         else:
             self._close()
 
-    def _inherit(self, checkpoint: Checkpoint) -> _State | None:
+    def _before(self, checkpoint: Checkpoint) -> State:
+        """The state that the writes on a checkpoint come upon."""
+        if not checkpoint.stored:
+            return self._tie(checkpoint)
+        inherited = self._inherit(checkpoint)
+        state = self._open(checkpoint) if inherited is None else inherited
+        return state._replace(asked=True) if checkpoint.source == "input" else state
+
+    def _tie(self, checkpoint: Checkpoint) -> State:
+        """The state before writes whose checkpoint is not stored: the last one before, if it is of their run."""
+        tips = ((name, tip.state) for name, tip in self._tips.items() if name < checkpoint.id)
+        latest, state = max(tips, key=itemgetter(0), default=("", State()))
+        if self._goes_on(state, checkpoint.writes):
+            return self._tips.pop(latest).state
+        self._leave(latest)
+        return State()
+
+    def _goes_on(self, state: State, writes: list[Write]) -> bool:
+        """Whether writes are of attempts alone, those of an open run and more."""
+        if state.ended or state.asked or [write.channel for write in writes] != ["drr_attempts"]:
+            return False
+        try:
+            after = state._replace(attempts=partial(self._said, writes[0]))
+            return chain(state.run())[-1] in chain(after.run())
+        except UndecodableError:
+            return False
+
+    def _inherit(self, checkpoint: Checkpoint) -> State | None:
         """What the writes before a checkpoint made of the state; `None` where they do not tell everything."""
         if checkpoint.parent is None:
-            return _State() if checkpoint.source == "input" and checkpoint.step == -1 else None
+            return State() if checkpoint.source == "input" and checkpoint.step == -1 else None
         tip = self._tips.get(checkpoint.parent)
         if tip is None or tip.step is None or checkpoint.step != tip.step + 1:
             return None
@@ -151,7 +127,7 @@ class _Thread:
             return None
         return self._tips.pop(checkpoint.parent).state
 
-    def _open(self, checkpoint: Checkpoint) -> _State:
+    def _open(self, checkpoint: Checkpoint) -> State:
         """The state as the checkpoint itself has it."""
         try:
             values = self._store.state(checkpoint.key)
@@ -159,18 +135,18 @@ class _Thread:
             last = None if whole is None else self._shelve(encode(whole), whole, checkpoint.id)
         except UndecodableError as error:
             self._lose(checkpoint.id, str(error))
-            return _State()
+            return State()
         if start is None:
-            return _State(last=last)
+            return State(last=last)
         same = isinstance(start, dict) and start.get("run_id") == last
         ended = same and isinstance(whole, dict) and whole.get("attempts") == values.get("drr_attempts")
         held = partial(self._held, checkpoint.key)
-        return _State(partial(held, "drr_start"), partial(held, "drr_attempts"), ended=ended, last=last, before=last)
+        return State(partial(held, "drr_start"), partial(held, "drr_attempts"), ended=ended, last=last, before=last)
 
     def _held(self, key: object, channel: str) -> object:
         return self._store.state(key).get(channel)
 
-    def _after(self, state: _State, checkpoint: Checkpoint) -> _State:
+    def _after(self, state: State, checkpoint: Checkpoint) -> State:
         """The state once the writes on a checkpoint are in it."""
         if not checkpoint.writes:
             return state
@@ -178,7 +154,7 @@ class _Thread:
         if "drr_start" in said:
             self._offer(state, checkpoint.id)
             start = partial(self._said, said["drr_start"])
-            state = _State(start, None, ended=False, last=state.last, before=state.last)
+            state = State(start, None, ended=False, last=state.last, before=state.last)
         if "drr_attempts" in said:
             state = state._replace(attempts=partial(self._said, said["drr_attempts"]), ended=False)
         for write in checkpoint.writes:
@@ -194,7 +170,7 @@ class _Thread:
         """Shelve the run in a write of `drr`; its id, `None` where the channel was only cleared."""
         try:
             cell = write.cell or self._store.cell(write.key)
-            known = self._seen.get(digest(cell.blob)) if isinstance(cell.blob, bytes) else None
+            known = self._known(cell.blob)
             value = decode(*cell) if known is None else None
         except UndecodableError as error:
             self._lose(checkpoint, str(error))
@@ -203,36 +179,53 @@ class _Thread:
             return known
         return self._shelve(cell.blob, value, checkpoint)
 
+    def _known(self, blob: object) -> str | None:
+        """The id of a run whose last known state this is."""
+        mark = digest(blob) if isinstance(blob, bytes) else b""
+        known = self._seen.get(mark)
+        return None if known is None or self._newest.get(known, mark) != mark else known
+
     def _shelve(self, blob: bytes, value: object, checkpoint: str) -> str:
-        """Shelve a run that ended, but once: a host holds what its subgraph does. Its id, which a bad one may have."""
+        """Shelve a run that ended, each change once; a host holds what its subgraph does. Its id, or none."""
         mark = digest(blob)
-        if mark not in self._seen:
-            try:
-                self._shelf.add(Found(self._at(checkpoint), as_run(value), mark), size=len(blob))
-            except UndecodableError as error:
-                self._lose(checkpoint, str(error))
+        if self._known(blob) is None:
+            is_new = mark not in self._seen
             run_id = value.get("run_id") if isinstance(value, dict) else None
             self._seen[mark] = run_id if isinstance(run_id, str) else ""
+            try:
+                self._shelf.add(Found(self._at(checkpoint), as_run(value), mark, checkpoint), size=len(blob))
+                self._newest[self._seen[mark]] = mark
+            except UndecodableError as error:
+                if is_new:
+                    self._lose(checkpoint, str(error))
         return self._seen[mark]
 
-    def _offer(self, state: _State, checkpoint: str) -> None:
+    def _offer(self, state: State, checkpoint: str) -> None:
         """Shelve the run that a state is in, if it has not ended."""
         if state.ended:
             return
         try:
-            start = None if state.start is None else state.start()
-            run = unfinished(start, None if state.attempts is None else state.attempts())
+            run = state.run()
             blob = encode(run)
         except UndecodableError as error:
             self._lose(checkpoint, str(error))
+            return
+        found = Found(self._at(checkpoint), run, digest(blob), checkpoint)
+        if state.start is None:
+            self.strays.add(found)
         else:
-            self._shelf.add(Found(self._at(checkpoint), run, digest(blob)), size=len(blob))
+            self._shelf.add(found, size=len(blob))
+
+    def _leave(self, name: str) -> None:
+        """A tip that nobody goes on from."""
+        tip = self._tips.pop(name, None)
+        if tip is not None:
+            self._offer(tip.state, name)
 
     def _close(self) -> None:
         """The end of a namespace: what nobody continued, nobody ended."""
-        for checkpoint, tip in self._tips.items():
-            self._offer(tip.state, checkpoint)
-        self._tips.clear()
+        for name in list(self._tips):
+            self._leave(name)
 
     def _at(self, checkpoint: str) -> str:
         return f"{self._place}{self._namespace and ' ' + self._namespace} checkpoint {checkpoint}"

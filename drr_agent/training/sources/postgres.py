@@ -6,15 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain, groupby
+from heapq import merge
+from itertools import groupby
 from operator import itemgetter
 from typing import Any, cast
 from urllib.parse import unquote
 
 from drr_agent.errors import DataError, require_extra
-from drr_agent.training.sources.checkpoints import Checkpoint, Write, read_threads
+from drr_agent.training.sources.checkpoints import read_threads
 from drr_agent.training.sources.protocol import LoggedRun, LostEntry
-from drr_agent.training.sources.stored import CHANNELS, Cell, decode
+from drr_agent.training.sources.stored import CHANNELS, Cell, Checkpoint, Write, decode
 
 _URI = re.compile(r"postgres(ql)?://")
 _KEYWORDS = re.compile(r"\s*(host|hostaddr|port|dbname|user|password|service)\s*=")
@@ -39,7 +40,7 @@ order by thread_id collate "C"
 # below 0 are the indexes of errors and interrupts
 _CHECKPOINTS = f"""
 select c.thread_id, c.checkpoint_ns, c.checkpoint_id, c.parent_checkpoint_id, c.metadata ->> 'step',
-    c.metadata ->> 'source', c.checkpoint -> 'channel_versions' ?| %(ours)s,
+    c.metadata ->> 'source', coalesce(c.checkpoint -> 'channel_versions' ?| %(ours)s, false),
     (select min(w.task_id) = max(w.task_id) from checkpoint_writes w where {_BOTH} and w.idx >= 0),
     w.task_id, w.idx, w.channel, w.type, case when w.channel = 'drr' then w.blob end
 from checkpoints c left join checkpoint_writes w on {_BOTH} and {_OURS}
@@ -47,12 +48,12 @@ where c.thread_id = any(%(threads)s)
 order by c.thread_id collate "C", c.checkpoint_ns collate "C", c.checkpoint_id collate "C", w.task_id, w.idx
 """
 _BARE_WRITES = f"""
-select w.thread_id, w.checkpoint_ns, w.checkpoint_id, null, null, null, false, true,
+select w.thread_id, w.checkpoint_ns, w.checkpoint_id, null, null, null, null, true,
     w.task_id, w.idx, w.channel, w.type, null
 from checkpoint_writes w
 where w.thread_id = any(%(threads)s) and {_OURS} and not exists (select 1 from checkpoints c where {_BOTH})
 order by w.thread_id collate "C", w.checkpoint_ns collate "C", w.checkpoint_id collate "C", w.task_id, w.idx
-"""  # a writer that was killed may have saved them, and not the checkpoint that they hang on
+"""  # of a checkpoint that was deleted, or has not been saved, or not yet
 _COUNT = "select count(*) from checkpoint_writes where channel = 'drr_attempts'"
 _CELL = """
 select type, blob from checkpoint_writes
@@ -157,7 +158,7 @@ def _threads(connection: Any) -> Iterator[tuple[str, Iterator[Checkpoint]]]:
                 rows.itersize = _ROWS_AT_ONCE
                 rows.execute(_CHECKPOINTS, given)
                 for thread, group in groupby(rows, key=itemgetter(0)):
-                    yield thread, _checkpoints(chain(group, bare.pop(thread, ())))
+                    yield thread, _checkpoints(merge(group, bare.pop(thread, ()), key=itemgetter(1)))
             for thread, left in bare.items():
                 yield thread, _checkpoints(left)
 
@@ -176,6 +177,7 @@ def _checkpoints(rows: Iterable[tuple[Any, ...]]) -> Iterator[Checkpoint]:
             key=(thread, namespace, name) if holds else None,
             tasks=0 if alone is None else 1 if alone else 2,
             writes=[_write(row) for row in (first, *more) if row[10] is not None],
+            stored=holds is not None,
         )
 
 

@@ -96,8 +96,8 @@ class _Listing:
         self._shelf = shelf
         self._covered: set[bytes] = set()
         """Marks of the attempts of all branches so far: what an older checkpoint adds nothing to."""
-        self._ended: set[tuple[bytes | None, int] | None] = set()
-        """Marks of the runs that ended, with the number of their labels."""
+        self._ended: dict[tuple[bytes, bytes] | None, str] = {}
+        """Marks of the runs that ended and of their labels, and the last checkpoint that holds them."""
         self.lost: dict[tuple[str, str], LostEntry] = {}
 
     def read(self, saver: BaseCheckpointSaver[Any]) -> None:
@@ -124,7 +124,7 @@ class _Listing:
             state = {}
         held = state.get("channel_values") or {}
         writes = [write[1:] for write in checkpoint.pending_writes or () if write[1] in CHANNELS]
-        for run in (*(value for channel, value in writes if channel == "drr"), held.get("drr")):
+        for run in (held.get("drr"), *(value for channel, value in writes if channel == "drr")):
             self._take_ended(run, at)
         said = dict(writes)
         if "drr_start" in said:
@@ -134,12 +134,13 @@ class _Listing:
         return at.place
 
     def _take_ended(self, run: object, at: "_At") -> None:
-        if run is None or _end(run) in self._ended:
+        known = self._ended.get(_end(run))
+        if run is None or (known is not None and at.checkpoint <= known):
             return
         try:
             record = as_run(_plain(run))
             self._shelve(record, at)
-            self._ended.add(_end(record))
+            self._ended[_end(record)] = at.checkpoint
         except UndecodableError as error:
             self._lose(at, str(error))
 
@@ -157,7 +158,7 @@ class _Listing:
     def _shelve(self, run: Run, at: "_At") -> None:
         blob = encode(run)
         self._covered.update(chain(run))
-        self._shelf.add(Found(at.place, run, digest(blob)), size=len(blob), group=at.thread)
+        self._shelf.add(Found(at.place, run, digest(blob), at.checkpoint), size=len(blob), group=at.thread)
 
     def _lose(self, at: "_At", reason: str) -> None:
         """Each flaw once a thread: later checkpoints hold it too."""
@@ -194,10 +195,12 @@ def _tip(run: Any) -> bytes | None:
         return None
 
 
-def _end(run: Any) -> tuple[bytes | None, int] | None:
+def _end(run: Any) -> tuple[bytes, bytes] | None:
+    """Marks of a run's attempts and labels, `None` for what is no run."""
+    mark = _tip(run)
     try:
-        return _tip(run), len(run.get("labels", ()))
-    except (TypeError, AttributeError):
+        return None if mark is None else (mark, encode(run.get("labels")))
+    except (AttributeError, UndecodableError):
         return None
 
 

@@ -11,11 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from drr_agent.errors import DataError
+from drr_agent.errors import DamagedError, DataError
 from drr_agent.training.drops import Flaw
-from drr_agent.training.sources.checkpoints import Checkpoint, DamageError, read_threads
+from drr_agent.training.sources.checkpoints import read_threads
 from drr_agent.training.sources.protocol import LoggedRun, LostEntry
 from drr_agent.training.sources.sqlite_rows import SQLITE_ERRORS, Values, checkpoints, text
+from drr_agent.training.sources.stored import Checkpoint, DamageError
 
 _LOG_HEADER, _FRAME_HEADER = 32, 24
 _PAGE_SIZES = [2**power for power in range(9, 17)]
@@ -141,8 +142,8 @@ def _connect(path: Path, manner: _Manner, *, cache_kib: int = _CACHE_KIB) -> sql
     return connection
 
 
-def _unusable(path: Path, error: Exception) -> DataError:
-    return DataError(
+def _unusable(path: Path, error: Exception) -> DamagedError:
+    return DamagedError(
         f"expected a checkpointer's SQLite database at {str(path)!r}, got one that cannot be read ({error}); "
         "restore it from a copy, or with `.recover` of the `sqlite3` shell"
     )

@@ -10,8 +10,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from drr_agent.training.sources.checkpoints import Checkpoint, DamageError, Write
-from drr_agent.training.sources.stored import CHANNELS, Cell, UndecodableError, decode
+from drr_agent.training.sources.stored import CHANNELS, Cell, Checkpoint, DamageError, UndecodableError, Write, decode
 
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 """What reading a damaged database raises; the second, where its own message holds the damage."""
@@ -29,6 +28,7 @@ select w.checkpoint_ns, w.checkpoint_id, w.task_id, w.channel, w.rowid from writ
 where w.thread_id = cast(? as text) and {_OUR_WRITES}
 order by w.checkpoint_ns, w.checkpoint_id, w.task_id, w.idx
 """
+_ANY_WRITE = "select 1 from writes where thread_id = cast(? as text) limit 1"
 # below 0 are the indexes of errors and interrupts
 _COUNTS = f"""
 select c.checkpoint_ns, count(*), sum(exists (select 1 from writes w where {_BOTH} and w.idx >= 0)) from checkpoints c
@@ -47,7 +47,7 @@ select w.checkpoint_id, null, null, null, 1, w.channel, w.rowid from writes w
 where w.thread_id = cast(? as text) and w.checkpoint_ns = cast(? as text) and {_OUR_WRITES}
     and not exists (select 1 from checkpoints c where {_BOTH})
 order by w.checkpoint_id, w.task_id, w.idx
-"""  # a writer that was killed may have saved them, and not the checkpoint that they hang on
+"""  # of a checkpoint that was deleted, or has not been saved, or not yet
 
 
 class _Outline:
@@ -101,26 +101,27 @@ def checkpoints(connection: sqlite3.Connection, thread: object) -> Iterator[Chec
                 yield from _walk(connection, thread, namespace)
         for namespace in outlines:
             yield from _walk(connection, thread, namespace)
+        found = counts or outlines or connection.execute(_ANY_WRITE, (thread,)).fetchone()
     except SQLITE_ERRORS as error:
         raise DamageError(str(error)) from error
-    if not counts and not outlines:
+    if not found:
         raise DamageError("nothing that can be found by its name")
 
 
 def _walk(connection: sqlite3.Connection, thread: object, namespace: object) -> Iterator[Checkpoint]:
-    for query in (_CHECKPOINTS, _BARE_WRITES):
+    for query, stored in ((_CHECKPOINTS, True), (_BARE_WRITES, False)):
         for _, rows in groupby(connection.execute(query, (thread, namespace)), key=itemgetter(0)):
-            yield _checkpoint(text(namespace), list(rows))
+            yield _checkpoint(text(namespace), list(rows), stored=stored)
 
 
-def _checkpoint(namespace: str, rows: list[tuple[Any, ...]]) -> Checkpoint:
+def _checkpoint(namespace: str, rows: list[tuple[Any, ...]], *, stored: bool) -> Checkpoint:
     """A checkpoint from its rows, one for each write of ours on it."""
     name, parent, metadata, key, alone, *_ = rows[0]
     step, source = _origin(metadata)
     tasks = 0 if alone is None else 1 if alone else 2
     writes = [Write(_OURS[channel], write) for *_, channel, write in rows if channel is not None]
     parent = None if parent is None else text(parent)
-    return Checkpoint(namespace, text(name), parent, step, source, key, tasks, writes)
+    return Checkpoint(namespace, text(name), parent, step, source, key, tasks, writes, stored)
 
 
 @lru_cache(maxsize=64)

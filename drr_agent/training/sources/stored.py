@@ -1,10 +1,11 @@
-"""Values as LangGraph's checkpointers store them: as plain data, and as runs.
+"""What LangGraph's checkpointers store: checkpoints, and values as plain data and as runs.
 
 Nothing that a value names is imported, built or run: what is somebody's object is left out.
 """
 
 import json
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, cast
 
 import ormsgpack
 
@@ -19,6 +20,9 @@ _VALUE_CODES = (0, 3)
 """Extension types of LangGraph's serializer for a class and its one argument: an enum, a date, an id."""
 _UNKNOWN: RunIdentity = {"reasoner": "unknown", "dm": None, "prompts": "", "policy": ""}
 
+_NOBODY = dict.fromkeys(("run_id", "started_at", "question", "context"), "")
+"""Stands for the start of a run, where none is stored."""
+
 
 class Cell(NamedTuple):
     """A value as it is stored."""
@@ -29,8 +33,61 @@ class Cell(NamedTuple):
     """Its bytes."""
 
 
+class DamageError(Exception):
+    """A thread of a store cannot be read to its end."""
+
+
 class UndecodableError(ValueError):
     """A stored value that cannot be read, or must not be."""
+
+
+class Write(NamedTuple):
+    """What a task wrote to one of `CHANNELS`."""
+
+    channel: str
+    key: object
+    """For `Store.cell`."""
+    cell: Cell | None = None
+    """Where it is at hand."""
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint, and what hangs on it."""
+
+    namespace: str
+    """Of a subgraph; empty for the outermost graph."""
+    id: str
+    parent: str | None
+    step: int | None
+    source: str | None
+    """What made it: an `input`, or something else."""
+    key: object
+    """For `Store.state`; `None` where no checkpoint, or none that tells more, is stored."""
+    tasks: int
+    """How many wrote, to whatever channel: none, one, or 2 for several. Errors and interrupts are not counted."""
+    writes: list[Write]
+    stored: bool = True
+    """Else there are its writes alone: it was deleted, or has not been saved yet, or never was."""
+
+
+class Store(Protocol):
+    """Where the values are."""
+
+    def cell(self, key: object) -> Cell:
+        """What a task wrote.
+
+        Raises:
+            UndecodableError: it cannot be.
+        """
+        ...
+
+    def state(self, key: object) -> dict[str, object]:
+        """What a checkpoint holds of `CHANNELS`, decoded.
+
+        Raises:
+            UndecodableError: it cannot be.
+        """
+        ...
 
 
 def decode(kind: str | None, blob: object) -> Any:
@@ -121,3 +178,30 @@ def unfinished(start: object, attempts: object) -> Run:
     run["usage"] = add_usage(attempt["usage"] for attempt in run["attempts"])
     run["seconds"] = round(sum(attempt["seconds"] for attempt in run["attempts"]), 4)
     return run
+
+
+Load = Callable[[], object]
+
+
+class State(NamedTuple):
+    """What the channels of a graph hold, at a checkpoint or after it."""
+
+    start: Load | None = None
+    attempts: Load | None = None
+    ended: bool = True
+    """Whether nothing is open: the run has its `drr`, or none was begun."""
+    last: str | None = None
+    """Id of the run in `drr`, be it this one or one before it."""
+    before: str | None = None
+    """`last`, when this run began."""
+    asked: bool = False
+    """Whether a question came since, so that another run is about to begin."""
+
+    def run(self) -> Run:
+        """The run that has not ended; one whose start is not known has no name.
+
+        Raises:
+            UndecodableError: it is damaged.
+        """
+        start = _NOBODY if self.start is None else self.start()
+        return unfinished(start, None if self.attempts is None else self.attempts())

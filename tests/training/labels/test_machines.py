@@ -77,5 +77,5 @@ def test_a_dataset_by_a_judge(tmp_path):
 
 def test_nobody_judges_digests(tmp_path):
     write_dataset([open_row("a")], tmp_path / "data", redaction=Redaction(capture="digest"))
-    with pytest.raises(DataError, match=r"expected texts in .* got hashes of them \(captured as 'digest'\); harvest the sources"):
+    with pytest.raises(DataError, match=r"expected texts in .* got hashes of them .*; harvest the sources"):
         label_by_judge(tmp_path / "data", Judge(model=ScriptedChatModel(replies=[])))

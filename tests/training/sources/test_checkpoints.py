@@ -2,8 +2,15 @@
 
 import copy
 import itertools
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
 from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 from typing import Annotated, TypedDict
 
 import psycopg
@@ -182,6 +189,19 @@ def label_by_hand(saver, how):
     ask(graph, "two?", **how)
 
 
+def label_twice(saver, how):
+    graph = drr(1, 2, saver=saver)
+    run = ask(graph, **how)["drr"]
+    for value in ("correct", "incorrect", "correct"):
+        graph.update_state(THREAD, {"drr": labelled(run, value)})
+
+
+def label_twice_in_a_host(saver, how):
+    graph = host(HostWithRun, drr(1, 2), saver, then=lambda state: {"drr": labelled(state["drr"], "incorrect")})
+    run = ask(graph, **how)["drr"]
+    graph.update_state(THREAD, {"drr": labelled(run, "correct")})
+
+
 def label_in_the_graph(saver, how):
     def human(state):
         return {"drr": labelled(state["drr"], interrupt("right?"))}
@@ -254,6 +274,8 @@ PLAYS = {
         [(*ONE, "correct"), ("two?", "3", "interrupted")],
     ),
     label_by_hand: ([(*ONE, "correct"), TWO], [(*ONE, "correct"), TWO]),
+    label_twice: ([(*ONE, "correct")], [(*ONE, "correct")]),
+    label_twice_in_a_host: ([(*ONE, "correct")], [(*ONE, "correct")]),
     label_in_the_graph: ([(*ONE, "incorrect")], [(*ONE, "incorrect")]),
     embedded: ([ONE, TWO], [ONE, TWO]),
     embedded_out_of_sight: ([ONE, TWO], []),
@@ -409,6 +431,127 @@ def test_a_checkpoint_may_be_missing(tmp_path, request, calls):
                 told = Counter(tell(entry) for entry in reader.entries() if isinstance(entry, LoggedRun))
                 assert (told.pop(ONE), told.pop(TWO)) == (1, 1), (missing, reader)
                 assert {answers for _, answers, _ in told} <= {""}, (missing, reader)
+
+
+TRUTH = {"one?": ["1", "2"], "two?": ["4"]}
+
+
+def out_of_order(calls, seed):
+    """The calls as an executor may bring them: checkpoints one after another, writes some steps sooner or later."""
+    chance = random.Random(seed)
+    lag = [0.0 if method == "put" else chance.uniform(-9, 9) for method, _ in calls]
+    return [calls[n] for n in sorted(range(len(calls)), key=lambda n: n + lag[n])]
+
+
+def account(reader):
+    """What is told of the truth, and nothing else: the questions with their answers, and how many are named."""
+    told, named = Counter(), 0
+    for entry in reader.entries():
+        if isinstance(entry, LoggedRun):
+            answers = [attempt["answer"] for attempt in entry.run["attempts"]]
+            assert answers == TRUTH[entry.run["question"]][: len(answers)], entry
+            told[entry.run["question"]] = max(told[entry.run["question"]], len(answers))
+        else:
+            assert entry.flaw.reason == "empty run", entry
+            named += 1
+    return told, named
+
+
+def logged(saved):
+    """How many attempts of each question are in the writes that were saved."""
+    lists = [value for method, given in saved if method == "put_writes" for channel, value in given[1]
+             if channel == "drr_attempts"]  # fmt: skip
+    most = dict.fromkeys(TRUTH, 0)
+    for attempts, (question, answers) in itertools.product(lists, TRUTH.items()):
+        if [attempt["answer"] for attempt in attempts] == answers[: len(attempts)]:
+            most[question] = max(most[question], len(attempts))
+    return most
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_writes_may_come_before_their_checkpoint_and_before_each_other(stores, calls, seed):
+    saver, readers = stores
+    ordered = out_of_order(calls, seed)
+    assert ordered != calls
+    for number, (method, given) in enumerate(ordered, start=1):
+        getattr(saver, method)(*given)
+        for reader in readers:
+            told, named = account(reader)
+            if not isinstance(reader, SaverReader):  # a saver lists no writes whose checkpoint it does not have
+                most = logged(ordered[:number])
+                missing = sum(max(0, most[question] - told[question]) for question in TRUTH)
+                assert named == missing, (number, reader.location)
+    for reader in readers:
+        assert sorted(map(tell, reader.entries())) == [ONE, TWO], reader.location
+
+
+class Snapping(SqliteSaver):
+    """Keeps a copy of its database after every save."""
+
+    def put(self, *given):
+        done = super().put(*given)
+        self._snap()
+        return done
+
+    def put_writes(self, *given):
+        super().put_writes(*given)
+        self._snap()
+
+    def _snap(self):
+        with self.lock, closing(sqlite3.connect(self.folder / f"{len(self.copies)}.sqlite")) as copied:
+            self.conn.backup(copied)
+            self.copies.append(self.folder / f"{len(self.copies)}.sqlite")
+
+
+def test_a_live_host_that_saves_in_the_background_is_never_damaged(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "live.sqlite", check_same_thread=False)) as connection:
+        saver = Snapping(connection)
+        saver.folder, saver.copies = tmp_path, []
+        two_questions(saver, {"durability": "async"})
+    assert len(saver.copies) == 28
+    for path in saver.copies:
+        account(SqliteReader(path=path))
+    assert account(SqliteReader(path=path)) == ({"one?": 2, "two?": 1}, 0)
+
+
+HOST = """
+import itertools, sys
+from fakes import FunctionChatModel
+from langgraph.checkpoint.sqlite import SqliteSaver
+from drr_agent import create_drr_graph
+number = itertools.count()
+model = FunctionChatModel(function=lambda _: f"because {next(number)}\\nAnswer: 4")
+with SqliteSaver.from_conn_string(sys.argv[1]) as saver:
+    graph = create_drr_graph(model, None, max_turns=3, checkpointer=saver)
+    for run in itertools.count():
+        graph.invoke({"messages": [("user", f"{run}?")]}, {"configurable": {"thread_id": str(run % 3)}})
+        print(run, flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
+def test_a_host_that_was_killed_leaves_no_damage(tmp_path):
+    path, tests = tmp_path / "c.sqlite", Path(__file__).parents[2]
+    host = subprocess.Popen(
+        [sys.executable, "-c", HOST, str(path)],
+        stdout=subprocess.PIPE,
+        cwd=tests.parent,
+        env={"PYTHONPATH": f"{tests.parent}:{tests}"},
+    )
+    with host:
+        for delay in (0.0, 0.011, 0.023, 0.037):
+            for _ in range(3):
+                assert host.stdout.readline()
+            time.sleep(delay)
+            host.send_signal(signal.SIGSTOP)  # it sees no difference, and whoever reads sees a store left alone
+            entries = list(SqliteReader(path=path).entries())
+            assert len(entries) >= 3
+            assert {entry.flaw.reason for entry in entries if not isinstance(entry, LoggedRun)} <= {"empty run"}
+            host.send_signal(signal.SIGCONT)
+        host.kill()
+    entries = list(SqliteReader(path=path).entries())
+    assert len(entries) >= 12
+    assert {entry.flaw.reason for entry in entries if not isinstance(entry, LoggedRun)} <= {"empty run"}
 
 
 def rows(reader):

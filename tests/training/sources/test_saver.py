@@ -153,6 +153,23 @@ def test_a_run_may_be_followed_before_it_ended():
     assert [(entry.run["run_id"], len(entry.run["attempts"])) for entry in found] == [("1", 1), ("2", 0)]
 
 
+def test_a_state_without_a_start_is_none_of_a_run():
+    channels = {"drr_attempts": [make_attempt()]}
+    assert read(Listed(checkpoint(), checkpoint(**channels), checkpoint(writes=channels.items()))) == []
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["newest first", "oldest first"])
+def test_a_label_that_was_changed_and_changed_back_is_what_it_was_last(order):
+    def label(value):
+        return make_run(labels=[{"turn": None, "value": value, "source": "human", "at": None}])
+
+    values = ["incorrect", "correct", "incorrect", "correct"]
+    held = [checkpoint(name=str(number), drr=label(value)) for number, value in enumerate(values)]
+    written = checkpoint(name="3", writes=[("drr", label("incorrect"))], drr=label("correct"))
+    assert [entry.run for entry in read(Listed(*held[::order]))] == [label("correct")]
+    assert [entry.run for entry in read(Listed(*[*held[:3], written][::order]))] == [label("incorrect")]
+
+
 def test_half_a_character_is_mended():
     [entry] = read(Listed(checkpoint(drr=make_run(question="half \ud800"))))
     assert entry.run["question"] == "half ?"

@@ -412,6 +412,10 @@ def test_channels_of_others_are_not_looked_at(tmp_path):
     assert read(write(tmp_path / "c.sqlite", [row], [state(), unread])) == []
 
 
+def test_writes_of_others_may_come_before_the_first_checkpoint(tmp_path):
+    assert read(write(tmp_path / "c.sqlite", [("a", "", "1", "messages", "msgpack", b"\x90")])) == []
+
+
 def test_an_encrypted_store_is_not_silently_empty(tmp_path):
     [lost] = read(write(tmp_path / "c.sqlite", [], [("a", "", "1", None, "msgpack+aes", b"secret", b"{}")]))
     assert "msgpack+aes" in lost.flaw.detail

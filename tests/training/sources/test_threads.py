@@ -1,9 +1,11 @@
-"""Which checkpoints have to be opened: those before which the writes do not tell everything."""
+"""What a thread tells: which checkpoints are opened, and what becomes of writes whose checkpoint is not there."""
 
 import pytest
-from fakes import make_run
+from fakes import make_attempt, make_run
 
-from drr_agent.training.sources.checkpoints import Checkpoint, read_threads
+from drr_agent.training.sources.checkpoints import read_threads
+from drr_agent.training.sources.protocol import LoggedRun
+from drr_agent.training.sources.stored import Cell, Checkpoint, Write, encode
 
 RUN = make_run("in the state")
 
@@ -71,3 +73,127 @@ def test_a_checkpoint_is_opened_where_the_writes_do_not_tell_everything(checkpoi
     found = list(read_threads([("t", checkpoints)], store))
     assert store.opened == opened
     assert [entry.run for entry in found] == [RUN] * bool(opened)
+
+
+class Written:
+    """A store of writes; it keeps count of those that are read."""
+
+    def __init__(self):
+        self.read = []
+
+    def cell(self, key):
+        channel, value = key
+        self.read.append(channel)
+        return Cell("msgpack", encode(value))
+
+    def state(self, key):
+        return {}
+
+
+def attempts(answers):
+    return [make_attempt(answer, turn=turn) for turn, answer in enumerate(answers.split(), start=1)]
+
+
+def begun(name):
+    start = {"run_id": name, "started_at": name, "question": f"{name}?", "context": ""}
+    return [("drr_start", start), ("drr_attempts", [])]
+
+
+def tried(answers):
+    return [("drr_attempts", attempts(answers))]
+
+
+def ended(name, answers):
+    run = make_run(name, attempts(answers), started_at=name, question=f"{name}?")
+    return [*tried(answers), ("drr", run)]
+
+
+def saved(name, step, writes=(), source="loop"):
+    """A checkpoint, made after the one before it."""
+    parent = None if step < 0 else f"{name[0]}{int(name[1:]) - 1}"
+    return Checkpoint(
+        "", name, parent, step, source, name, int(bool(writes) or source == "input"), [Write(w[0], w) for w in writes]
+    )
+
+
+def loose(name, writes):
+    """Writes whose checkpoint is not stored."""
+    return Checkpoint("", name, None, None, None, None, 1, [Write(w[0], w) for w in writes], stored=False)
+
+
+FIRST_ONE = saved("c1", -1, source="input")
+ONE = [FIRST_ONE, saved("c2", 0, begun("one"))]
+
+TWO_ENDS = [loose("d3", ended("two", "1")), loose("d5", tried("1"))]
+
+
+@pytest.mark.parametrize(
+    ("checkpoints", "told"),
+    [
+        pytest.param([*ONE, loose("c4", tried("1"))], ["one? 1"], id="the open tip's"),
+        pytest.param([*ONE, loose("c4", tried("1")), loose("c5", tried("1 2"))], ["one? 1 2"], id="one after another"),
+        pytest.param([*ONE, loose("c4", tried("1 2"))], ["one? 1 2"], id="writes between are not there"),
+        pytest.param(
+            [FIRST_ONE, loose("c2", begun("one")), loose("c4", tried("1"))], ["one? 1"], id="with their start"
+        ),
+        pytest.param(
+            [*ONE, loose("c4", tried("1")), loose("c5", ended("one", "1 2")), loose("c7", tried("3"))],
+            ["one? 1 2.", "- 3"],
+            id="after the end",
+        ),
+        pytest.param([FIRST_ONE, loose("c4", tried("1 2"))], ["- 1 2"], id="no start"),
+        pytest.param([loose("c4", tried("1")), loose("c5", tried("1 2"))], ["- 1 2"], id="a thread without any start"),
+        pytest.param([FIRST_ONE, loose("c4", tried("1")), loose("c5", ended("one", "1"))], ["one? 1."], id="an end"),
+        pytest.param(
+            [*ONE, saved("c3", 1, tried("1")), loose("c5", tried("2 1"))], ["one? 1", "- 2 1"], id="of another run"
+        ),
+        pytest.param(
+            [*ONE, saved("c3", 1, source="input"), saved("c4", 2), loose("c5", tried("1"))],
+            ["one?", "- 1"],
+            id="a question came since",
+        ),
+        pytest.param(
+            [*ONE, loose("c4", begun("two")), loose("c6", tried("1"))], ["one?", "two? 1"], id="of the later start"
+        ),
+        pytest.param(
+            [*ONE, loose("c4", ended("two", "1")), loose("c6", tried("1 2"))],
+            ["one?", "two? 1.", "- 1 2"],
+            id="after the end of another run",
+        ),
+        pytest.param(
+            [*ONE, saved("d1", -1, source="input"), saved("d2", 0, begun("two")), *TWO_ENDS],
+            ["one?", "two? 1.", "- 1"],
+            id="an older tip is not the last one",
+        ),
+        pytest.param([loose("b1", tried("1")), *ONE], ["one?", "- 1"], id="older than the tip"),
+        pytest.param([*ONE, loose("c4", [("drr_attempts", [7])])], ["one?", "!"], id="damage is damage"),
+    ],
+)
+def test_writes_without_a_checkpoint_go_on_from_the_open_run_before_them(checkpoints, told):
+    ordered = sorted(checkpoints, key=lambda checkpoint: not checkpoint.stored)
+    found, named = [], []
+    for entry in read_threads([("t", ordered)], Written()):
+        if isinstance(entry, LoggedRun):
+            run = entry.run
+            answers = " ".join([run["question"], *(attempt["answer"] for attempt in run["attempts"])])
+            found.append(answers + "." * (run["stop_reason"] != "interrupted"))
+        else:
+            named.append(entry)
+    damaged = [entry for entry in named if entry.flaw.reason == "unreadable"]
+    strays = [entry for entry in named if entry.flaw.reason == "empty run"]
+    assert sorted(found) == sorted(line for line in told if line[0] not in "-!")
+    assert len(strays) == sum(len(line.split()) - 1 for line in told if line[0] == "-"), strays
+    assert len(damaged) == told.count("!"), damaged
+
+
+def test_a_run_that_ended_is_not_read_as_an_open_one():
+    store = Written()
+    steps = [
+        saved("c2", 0, begun("one")),
+        saved("c3", 1, tried("1")),
+        saved("c4", 2, ended("one", "9")),
+        saved("c5", 3),
+    ]
+    [entry] = read_threads([("t", [FIRST_ONE, *steps])], store)
+    assert [attempt["answer"] for attempt in entry.run["attempts"]] == ["9"]
+    assert store.read == ["drr"]
