@@ -12,6 +12,7 @@ from drr_agent.errors import ConfigError, DataError, DMError, DRRError, MissingE
 from drr_agent.feedback import Contrast, Feedback, Fresh, History
 from drr_agent.grading import Grader
 from drr_agent.graphs import create_baseline, create_drr_graph
+from drr_agent.no_progress import NoProgress
 from drr_agent.parsing import AnswerLine, Parser, StructuredOutput, WholeMessage
 from drr_agent.policy import (
     BestScorePolicy,
@@ -65,6 +66,7 @@ __all__ = [
     "LocalReasoner",
     "MajorityPolicy",
     "MissingExtraError",
+    "NoProgress",
     "Parser",
     "Policy",
     "Prompts",
