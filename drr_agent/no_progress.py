@@ -17,9 +17,9 @@ class NoProgress:
     """Ends a run where thinking again brings nothing new and the policy it wraps would go on.
 
     The answer is the wrapped policy's, best supported so far; the run's `stop_reason` is `no_progress`. What the policy
-    accepts, stops or sends to review stays so. Each rule can be switched off by `None`. Attempts without an answer
-    break a row of equal answers. Of independent draws, the same answer again is agreement: let the policy see it, by
-    more turns for `same_answer` and `returns` than it needs to accept.
+    accepts, stops or sends to review stays so. Each rule can be switched off by `None`. An attempt without an answer
+    breaks a row of equal answers, and of swings. Of independent draws, the same answer again is agreement: let the
+    policy see it, by more turns for `same_answer` and `returns` than it needs to accept.
     """
 
     policy: Policy
@@ -28,7 +28,7 @@ class NoProgress:
     same_rationale: float | None = 0.9
     """How alike the newest rationale is to an earlier one: the share of their word triples that are in both."""
     returns: int | None = 2
-    """How often the answer may swing to another and back; A-B-A is once."""
+    """Swings to another answer and straight back, one after the other, that end a run; A-B-A is one, A-B-A-B-A two."""
     plateau: int | None = None
     """Turns in a row in which the policy's confidence has not risen above what it had been."""
     min_gain: float = 0.01

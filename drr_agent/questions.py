@@ -19,9 +19,9 @@ def question_key(question: str) -> str:
     Questions have the same key if they differ only in case, space, the form of quotes and dashes, and a question mark
     or full stop at the end: `5!` and `5?` are two questions, and so are `(2 + 3) * 4` and `2 + (3 * 4)`.
     """
-    folded = unicodedata.normalize("NFKC", question).casefold().translate(_PLAIN_SIGNS)
-    letters = "".join(sign for sign in folded if sign.isalnum())
-    itself = " ".join(folded.split())
+    letters = "".join(sign for sign in unicodedata.normalize("NFKC", question).casefold() if sign.isalnum())
+    # composed and no more: `2³` is another number than `23`
+    itself = " ".join(unicodedata.normalize("NFC", question).casefold().translate(_PLAIN_SIGNS).split())
     return _digits(letters or itself) + _digits(itself.rstrip(" .?") or itself)
 
 

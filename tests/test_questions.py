@@ -11,7 +11,7 @@ SAME = [
     ("What's it?", "What’s it?"),
     ("“Emma”, who?", '"emma", who'),
     ("1990–2000", "1990-2000"),
-    ("ＡＢＣ？", "abc?"),
+    ("cafe\u0301?", "café?"),
     ("Who wrote Faust", "Who wrote Faust?"),
     ("...", " ... "),
 ]
@@ -27,6 +27,8 @@ ALIKE = [
     ("5 %", "5%"),
     ("**Who** is it?", "Who is it?"),
     ("don't", "dont"),
+    ("What is 2³?", "What is 23?"),
+    ("ＡＢＣ？", "abc?"),
 ]
 OTHER = [
     ("vitamin A", "vitamin"),
