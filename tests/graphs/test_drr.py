@@ -8,6 +8,7 @@ import httpx
 import httpx2
 import pytest
 from fakes import FailingDM, FunctionChatModel, ScriptedChatModel, TableDM, make_attempt
+from graphs.ways import WAYS, run_ainvoke
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
@@ -34,29 +35,7 @@ def reply(answer, **changes):
     return AIMessage(f"thinking\nAnswer: {answer}", **changes)
 
 
-def run_invoke(graph, given, config=None):
-    return graph.invoke(given, config)
-
-
-def run_ainvoke(graph, given, config=None):
-    return asyncio.run(graph.ainvoke(given, config))
-
-
-def run_stream(graph, given, config=None):
-    return list(graph.stream(given, config, stream_mode="values"))[-1]
-
-
-def run_astream(graph, given, config=None):
-    async def last():
-        return [value async for value in graph.astream(given, config, stream_mode="values")][-1]
-
-    return asyncio.run(last())
-
-
-WAYS = [run_invoke, run_ainvoke, run_stream, run_astream]
-
-
-@pytest.fixture(params=WAYS, ids=["invoke", "ainvoke", "stream", "astream"])
+@pytest.fixture(params=WAYS.values(), ids=WAYS)
 def run(request):
     return request.param
 
@@ -353,7 +332,7 @@ def test_sync_and_async_give_the_same_run():
             attempt.pop("seconds")
         return trace
 
-    traces = [once(call) for call in WAYS]
+    traces = [once(call) for call in WAYS.values()]
     assert all(trace == traces[0] for trace in traces)
 
 

@@ -6,6 +6,7 @@ import math
 
 import pytest
 from fakes import FailingDM, FunctionChatModel, ScriptedChatModel, TableDM, make_attempt
+from graphs.ways import WAYS, run_ainvoke
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
@@ -29,29 +30,7 @@ def reply(answer, **changes):
     return AIMessage(f"thinking\nAnswer: {answer}", **changes)
 
 
-def run_invoke(graph, given, config=None):
-    return graph.invoke(given, config)
-
-
-def run_ainvoke(graph, given, config=None):
-    return asyncio.run(graph.ainvoke(given, config))
-
-
-def run_stream(graph, given, config=None):
-    return list(graph.stream(given, config, stream_mode="values"))[-1]
-
-
-def run_astream(graph, given, config=None):
-    async def last():
-        return [value async for value in graph.astream(given, config, stream_mode="values")][-1]
-
-    return asyncio.run(last())
-
-
-WAYS = [run_invoke, run_ainvoke, run_stream, run_astream]
-
-
-@pytest.fixture(params=WAYS, ids=["invoke", "ainvoke", "stream", "astream"])
+@pytest.fixture(params=WAYS.values(), ids=WAYS)
 def run(request):
     return request.param
 
@@ -271,7 +250,7 @@ def test_every_way_gives_the_same_run():
             part.pop("seconds")
         return {name: value for name, value in trace.items() if name not in ("run_id", "started_at")}
 
-    traces = [once(call) for call in WAYS]
+    traces = [once(call) for call in WAYS.values()]
     assert all(trace == traces[0] for trace in traces)
 
 

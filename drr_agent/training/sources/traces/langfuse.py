@@ -11,19 +11,19 @@ say who scored.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from drr_agent.errors import DataError
-from drr_agent.parsing import Parser, get_parser
 from drr_agent.training.drops import Flaw
-from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Unit
+from drr_agent.training.sources.protocol import LoggedRun, LostEntry
 from drr_agent.training.sources.traces.calls import Call
 from drr_agent.training.sources.traces.langfuse_rows import Row, RowKind, read_spans, row_kind, snake_cased, trace_of
 from drr_agent.training.sources.traces.records import Record, as_record, first_records, read_records
 from drr_agent.training.sources.traces.soft_json import read_list, read_text
 from drr_agent.training.sources.traces.spans import group_entries, trace_entries
+from drr_agent.training.sources.traces.trace_file import TraceFile
 from drr_agent.training.spool import Spool
 from drr_agent.training.times import to_utc
 
@@ -39,23 +39,10 @@ def is_langfuse(path: Path) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LangfuseReader:
+class LangfuseReader(TraceFile):
     """A file that Langfuse exported."""
 
-    path: Path
-    parser: Parser = field(default_factory=lambda: get_parser("message"))
-    """How the answer is read out of a reply."""
-    unit: Unit = "auto"
     kind: str = "langfuse"
-
-    @property
-    def location(self) -> str:
-        """The path."""
-        return str(self.path)
-
-    def expected(self) -> int | None:
-        """Unknown: the spans of a trace may stand anywhere."""
-        return None
 
     def entries(self) -> Iterator[LoggedRun | LostEntry]:
         """The attempts of every trace, as runs."""

@@ -1,18 +1,18 @@
 """Exports of LangSmith: its runs as JSON lines or Parquet, nested or one a row, with the feedback on them."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from drr_agent.parsing import Parser, WholeMessage
 from drr_agent.runs import Reject
 from drr_agent.tables import read_table
 from drr_agent.training.drops import Flaw
-from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Unit, unreadable
+from drr_agent.training.sources.protocol import LoggedRun, LostEntry, unreadable
 from drr_agent.training.sources.traces.run_trees import read_trees
 from drr_agent.training.sources.traces.trace_feedback import read_feedback
+from drr_agent.training.sources.traces.trace_file import TraceFile
 from drr_agent.training.sources.traces.trace_shelf import TraceShelf
 from drr_agent.training.sources.traces.trace_tree import read_id, read_runs
 from drr_agent.training.sources.traces.tracer import MARK
@@ -39,29 +39,16 @@ def _is_run(cells: Mapping[str, Any]) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LangSmithReader:
+class LangSmithReader(TraceFile):
     """An export of runs, plain or gzipped, its rows in any order.
 
     Feedback counts wherever it stands: summed up in a run's `feedback_stats`, as a list of records under its
     `feedback`, as rows of their own between the runs, or in a second file.
     """
 
-    path: Path
     feedback: Path | None = None
     """A file of feedback records, as the API gives them."""
-    parser: Parser = field(default_factory=WholeMessage)
-    """How a plain agent's answer is read out of its reply."""
-    unit: Unit = "auto"
     kind: str = "langsmith"
-
-    @property
-    def location(self) -> str:
-        """The path."""
-        return str(self.path)
-
-    def expected(self) -> int | None:
-        """Unknown: the spans of a trace may stand anywhere."""
-        return None
 
     def entries(self) -> Iterator[LoggedRun | LostEntry]:
         """Every run, trace by trace; a damaged row costs that row.

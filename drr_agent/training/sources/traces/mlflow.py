@@ -9,13 +9,12 @@ target. What an assessment replaced is not read. No entries by design: issues, e
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from drr_agent.parsing import Parser, get_parser
 from drr_agent.training.drops import Flaw
-from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Unit
+from drr_agent.training.sources.protocol import LoggedRun, LostEntry
 from drr_agent.training.sources.traces.calls import Call
 from drr_agent.training.sources.traces.chat_messages import first_text
 from drr_agent.training.sources.traces.mlflow_spans import read_spans
@@ -23,6 +22,7 @@ from drr_agent.training.sources.traces.records import Record, as_record, first_r
 from drr_agent.training.sources.traces.soft_json import read_object
 from drr_agent.training.sources.traces.span_tree import Span
 from drr_agent.training.sources.traces.spans import group_entries, trace_entries
+from drr_agent.training.sources.traces.trace_file import TraceFile
 
 _NO_TRACE = Flaw("unreadable", "no trace as JSON; write each trace with Trace.to_json, one a line")
 
@@ -33,23 +33,10 @@ def is_mlflow(path: Path) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MlflowReader:
+class MlflowReader(TraceFile):
     """A file of traces."""
 
-    path: Path
-    parser: Parser = field(default_factory=lambda: get_parser("message"))
-    """How the answer is read out of a reply."""
-    unit: Unit = "auto"
     kind: str = "mlflow"
-
-    @property
-    def location(self) -> str:
-        """The path."""
-        return str(self.path)
-
-    def expected(self) -> int | None:
-        """Unknown: the spans of a trace may stand anywhere."""
-        return None
 
     def entries(self) -> Iterator[LoggedRun | LostEntry]:
         """The attempts of every trace, as runs."""

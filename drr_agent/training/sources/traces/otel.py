@@ -10,18 +10,19 @@ an attempt is said in `spans.py`, and which attributes are known in `genai.py`.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from drr_agent.parsing import Parser, clean_text, get_parser
+from drr_agent.parsing import clean_text
 from drr_agent.training.drops import Flaw
-from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Unit
+from drr_agent.training.sources.protocol import LoggedRun, LostEntry
 from drr_agent.training.sources.traces import genai
 from drr_agent.training.sources.traces.calls import Call
 from drr_agent.training.sources.traces.records import Record, as_record, first_records, read_records
 from drr_agent.training.sources.traces.span_tree import Span, read_span_id, seconds_between
 from drr_agent.training.sources.traces.spans import group_entries, trace_entries
+from drr_agent.training.sources.traces.trace_file import TraceFile
 from drr_agent.training.spool import Spool
 from drr_agent.training.times import to_utc
 
@@ -51,23 +52,10 @@ def is_otel(path: Path) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OtelReader:
+class OtelReader(TraceFile):
     """A file of spans."""
 
-    path: Path
-    parser: Parser = field(default_factory=lambda: get_parser("message"))
-    """How the answer is read out of a reply."""
-    unit: Unit = "auto"
     kind: str = "otel"
-
-    @property
-    def location(self) -> str:
-        """The path."""
-        return str(self.path)
-
-    def expected(self) -> int | None:
-        """Unknown: the spans of a trace may stand anywhere."""
-        return None
 
     def entries(self) -> Iterator[LoggedRun | LostEntry]:
         """The attempts of every trace, as runs."""

@@ -2,17 +2,17 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from drr_agent.lines import estimate_lines, numbered_lines
-from drr_agent.parsing import Parser, WholeMessage
 from drr_agent.runs import Reject
 from drr_agent.tables import TableRow, read_table, table_format
 from drr_agent.tracing import TRACE_SCHEMA
 from drr_agent.training.drops import Flaw
-from drr_agent.training.sources.protocol import LoggedRun, LostEntry, Unit, unreadable
+from drr_agent.training.sources.protocol import LoggedRun, LostEntry, unreadable
 from drr_agent.training.sources.traces.run_trees import read_trees
+from drr_agent.training.sources.traces.trace_file import TraceFile
 from drr_agent.training.sources.traces.trace_tree import Tree, merge_runs, read_runs
 
 MARK = "drr_trace"
@@ -37,19 +37,10 @@ def is_trace_log(path: Path) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TracerReader:
+class TracerReader(TraceFile):
     """A file that `TraceLog` wrote, plain or gzipped."""
 
-    path: Path
-    parser: Parser = field(default_factory=WholeMessage)
-    """How a plain agent's answer is read out of its reply."""
-    unit: Unit = "auto"
     kind: str = "trace"
-
-    @property
-    def location(self) -> str:
-        """The path."""
-        return str(self.path)
 
     def expected(self) -> int | None:
         """By the length of the first lines; each is a run or more."""
