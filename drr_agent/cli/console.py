@@ -2,9 +2,12 @@
 
 import json
 import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
 _CONTROLS = re.compile(
     # C0 but tab and line feed, DEL and C1; marks that turn the direction of text; lone surrogates
@@ -36,3 +39,16 @@ def print_json(value: Any) -> None:
     """One JSON value for machines; nothing else goes to standard output beside it."""
     text = json.dumps(value, ensure_ascii=False, indent=2)
     print(_CONTROLS.sub(lambda found: f"\\u{ord(found.group()):04x}", text))  # noqa: T201
+
+
+def show_metrics(metrics: Mapping[str, float | None], folder: Path, *, json: bool) -> None:
+    """Numbers by name, and where the rest is; or the numbers as JSON."""
+    if json:
+        print_json(metrics)
+        return
+    table = Table("metric", "value", box=None, pad_edge=False)
+    for name, value in metrics.items():
+        shown = "–" if value is None else str(value) if isinstance(value, int) else f"{value:.4g}"
+        table.add_row(name.replace("_", " "), shown)
+    out.print(table)
+    out.print(f"→ {folder}", highlight=False)

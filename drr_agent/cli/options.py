@@ -29,6 +29,7 @@ Logprobs = Annotated[
         show_default=False,
     ),
 ]
+DatasetFolder = Annotated[Path, typer.Argument(help="A dataset made by `drr harvest`.")]
 DMPath = Annotated[str | None, typer.Option("--dm", help="A DM folder, or `pocket` for the one that ships.")]
 MaxTurns = Annotated[int, typer.Option(min=1, help="Most think calls a question.")]
 FeedbackName = Annotated[
