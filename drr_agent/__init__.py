@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from drr_agent.budget import Budget
 from drr_agent.dm.protocol import DiscriminativeModel, Score, ScoreRequest
-from drr_agent.errors import ConfigError, DataError, DMError, DRRError, MissingExtraError, ReasonerError
+from drr_agent.errors import (
+    ConfigError,
+    DataError,
+    DMError,
+    DRRError,
+    MissingExtraError,
+    ReasonerError,
+    UncertifiedWarning,
+)
 from drr_agent.feedback import Contrast, Feedback, Fresh, History
 from drr_agent.grading import Grader
 from drr_agent.graphs import create_baseline, create_drr_graph
@@ -29,15 +37,19 @@ from drr_agent.signals import DEFAULT_SIGNALS, Signal, SignalInput
 from drr_agent.state import Attempt, Draft, Run, Sample
 
 if TYPE_CHECKING:
+    from drr_agent.dm.certificate import Certificate
     from drr_agent.dm.folder import load_dm
     from drr_agent.reasoners.local import LocalReasoner
     from drr_agent.reasoners.resolve import create_reasoner
+    from drr_agent.stopping import StoppingPolicy
     from drr_agent.tracing import TraceLog
 
 __version__ = "0.1.0"
 
 _LAZY = {
+    "Certificate": "drr_agent.dm.certificate",
     "LocalReasoner": "drr_agent.reasoners.local",
+    "StoppingPolicy": "drr_agent.stopping",
     "TraceLog": "drr_agent.tracing",
     "create_reasoner": "drr_agent.reasoners.resolve",
     "load_dm": "drr_agent.dm.folder",
@@ -49,6 +61,7 @@ __all__ = [
     "Attempt",
     "BestScorePolicy",
     "Budget",
+    "Certificate",
     "ConfigError",
     "ConsensusPolicy",
     "ConsensusWeights",
@@ -78,9 +91,11 @@ __all__ = [
     "ScoreRequest",
     "Signal",
     "SignalInput",
+    "StoppingPolicy",
     "StructuredOutput",
     "ThresholdPolicy",
     "TraceLog",
+    "UncertifiedWarning",
     "WholeMessage",
     "__version__",
     "create_baseline",

@@ -1,10 +1,16 @@
-"""Calculations in a text, and whether they add up. Nothing is evaluated but numbers and the four operations."""
+"""Numbers and calculations in a text, and whether the latter add up.
+
+Nothing is evaluated but numbers and the four operations. Every reader takes linear time, and remembers the last texts:
+many signals look at the same one.
+"""
 
 import ast
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
+from functools import lru_cache
+from typing import NamedTuple
 
 _OPERATIONS: Mapping[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] = {
     ast.Add: operator.add,
@@ -29,15 +35,84 @@ _LONGEST = 200
 """Characters of either side of a calculation; a longer one is not looked at, nor would Python read its number."""
 
 
+_LONGEST_NUMBER = 30
+"""Characters of a number in prose; nobody means a longer one as a number."""
+_COUNTED = re.compile(
+    r"(?P<number>(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:\s?/\s?(?P<under>\d{1,15}(?!\d|\.\d)))?"
+)
+_FRACTION = re.compile(r"\\[dt]?frac\{(\d{1,15})\}\{(\d{1,15})\}")
+_STEP = re.compile(r"^[ \t>*_#-]*(?:step[ \t]+)?\d{1,3}[.):](?=[ \t*])", re.IGNORECASE | re.MULTILINE)
+"""The number of a step or of an item in a list, which counts nothing."""
+_ONES = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_TEENS = ("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_VALUES = {word: value for value, word in enumerate((*_ONES, *_TEENS), start=1)} | {
+    word: 10 * value for value, word in enumerate(_TENS, start=2)
+}
+_SPELLED = re.compile(
+    rf"\b(?:(?P<tens>{'|'.join(_TENS)})(?:[- ](?P<ones>{'|'.join(_ONES)}))?|(?P<small>{'|'.join(_TEENS + _ONES)}))\b"
+)
+
+
+class Verdicts(NamedTuple):
+    """How many of a text's calculations add up, and how many do not."""
+
+    right: int
+    wrong: int
+
+
+class Numbers(NamedTuple):
+    """The numbers of a text by their absolute values: a dash before one may be a minus, a hyphen or a range."""
+
+    digits: frozenset[float]
+    """Those written in digits; of `3/4` both."""
+    spelled: frozenset[float]
+    """Those in words, from two on: `one` is mostly a pronoun."""
+    quotients: frozenset[float]
+    """The values of fractions such as `3/4`."""
+    last: float | None
+    """The last one in digits; `3/4` is one number here."""
+
+
 def count_errors(text: str) -> int | None:
     """How many calculations of the form `3 * (4 + 5) = 27` do not add up; `None` where the text has none.
 
     A result that is rounded to the digits it shows adds up. What stands around a calculation is not understood: units
     between the numbers, unknowns and fractions as results are passed over.
     """
+    verdicts = judge_calculations(text)
+    return verdicts.wrong if any(verdicts) else None
+
+
+@lru_cache(maxsize=16)
+def judge_calculations(text: str) -> Verdicts:
+    """The same, with those that do add up."""
     verdicts = [_adds_up(left, right) for left, right in _calculations(text)]
-    known = [verdict for verdict in verdicts if verdict is not None]
-    return known.count(False) if known else None
+    return Verdicts(verdicts.count(True), verdicts.count(False))
+
+
+@lru_cache(maxsize=16)
+def read_numbers(text: str) -> Numbers:
+    """Every number of a text but those that count steps or list items."""
+    digits, quotients, last = set[float](), set[float](), None
+    for found in _COUNTED.finditer(_STEP.sub("", _FRACTION.sub(r"\1/\2", text.replace("{,}", ",")))):
+        if len(found["number"]) > _LONGEST_NUMBER:
+            continue
+        last = float(_plain(found["number"]))
+        digits.add(last)
+        if found["under"]:
+            under = float(found["under"])
+            digits.add(under)
+            last = last / under if under else last
+            quotients.add(last)
+    return Numbers(frozenset(digits), frozenset(_spelled(text)), frozenset(quotients), last)
+
+
+def _spelled(text: str) -> Iterator[float]:
+    for found in _SPELLED.finditer(text.casefold()):
+        value = sum(_VALUES[word] for word in found.groups() if word)
+        if value > 1:
+            yield value
 
 
 def _calculations(text: str) -> Iterator[tuple[str, str]]:

@@ -2,8 +2,10 @@
 
 from langchain_core.messages import AIMessage
 
-from drr_agent.parsing import Reply, clean_text, read_logprobs, read_seconds, read_truncated, read_usage
+from drr_agent.metadata import read_entropy, read_logprobs, read_seconds, read_truncated, read_usage
+from drr_agent.parsing import Reply, clean_text
 from drr_agent.redaction import redact
+from drr_agent.spans import read_spans
 from drr_agent.state import Draft, FeedbackKind
 
 
@@ -16,17 +18,23 @@ def read_draft(reply: Reply, raw: AIMessage, *, feedback: FeedbackKind, seconds:
         feedback: how the Reasoner was asked.
         seconds: how long it took, unless the message is a remembered one and says so itself.
     """
-    first = read_seconds(raw)
-    return {
+    first, entropy, logprobs = read_seconds(raw), read_entropy(raw), read_logprobs(raw)
+    spans = None if logprobs is None else read_spans(raw, reply.rationale)
+    draft: Draft = {
         "rationale": reply.rationale,
         "answer": reply.answer,
         "truncated": read_truncated(raw),
-        "logprobs": read_logprobs(raw),
+        "logprobs": logprobs,
         "feedback": feedback,
         "error": None,
         "usage": read_usage(raw),
         "seconds": round(seconds, 4) if first is None else first,
     }
+    if spans is not None:
+        draft["spans"] = spans
+    if entropy is not None:
+        draft["entropy"] = entropy
+    return draft
 
 
 def failed_draft(error: str, *, feedback: FeedbackKind, seconds: float) -> Draft:

@@ -8,6 +8,8 @@ DRRError
 ├── DMError             a DM folder that cannot be loaded, or a DM that broke its contract
 └── ReasonerError       a Reasoner that cannot be built or reached
 
+UncertifiedWarning      a graph runs what its DM's certificate is not about (a UserWarning)
+
 Every message says what was expected, what came, and what to do.
 """
 
@@ -41,6 +43,10 @@ class DMError(DRRError):
 
 class ReasonerError(DRRError):
     """A Reasoner cannot be built or reached."""
+
+
+class UncertifiedWarning(UserWarning):
+    """A graph runs what its DM's certificate is not about."""
 
 
 def require_extra(module: str, *, extra: str, purpose: str) -> ModuleType:

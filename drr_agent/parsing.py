@@ -4,7 +4,6 @@ A reply without an answer is `answer=None`: a failed draft, never a guess and ne
 provider keeps apart (content blocks, `reasoning_content`, `<think>` tags) goes to the rationale.
 """
 
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,21 +16,12 @@ from pydantic import BaseModel, Field
 
 from drr_agent.errors import ConfigError
 from drr_agent.grading import NUMBER, parse_choice
-from drr_agent.state import Usage
+from drr_agent.prompts import ANSWER_LINE, split_answer, split_confidence
 
-_ANSWER_LINE = re.compile(
-    r"^[ \t>*_#`-]*(?:(?:the|my|final|so|therefore|thus),?[ \t]+)*answer[ \t*_]*(?::|\bis\b:?)(.*)$",
-    re.IGNORECASE | re.MULTILINE,
-)
 _EMPHASIS = " \t*_`"
 _THINK_TAGS = re.compile(r"<think(?:ing)?>(.*?)(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
-DRAW_SECONDS = "drr_seconds"
-"""Key under which a draw that is given again carries how long it first took."""
-_LEAST_LOGPROB = -9999.0
-"""OpenAI's own word for "as good as impossible"; JSON has no minus infinity."""
 _RAW_TOOL_CALLS = {"tool_calls", "function_call"}
 _TOOL_CALL_BLOCKS = {"tool_use", "tool_call", "tool_call_chunk", "invalid_tool_call", "function_call"}
-_CUT_OFF = {"length", "max_tokens", "model_length", "incomplete"}
 
 
 class Reply(NamedTuple):
@@ -70,12 +60,14 @@ class AnswerLine:
         """Split a message at its answer line."""
         reasoning, text = split_reasoning(output)
         match = None
-        for match in _ANSWER_LINE.finditer(text):  # noqa: B007 - the last match counts
+        for match in ANSWER_LINE.finditer(text):  # noqa: B007 - the last match counts
             pass
         if match is None:
             return Reply(_join(reasoning, text), None, output)
-        answer = match.group(1).strip(_EMPHASIS) or _only_line(text[match.end() :])
-        return Reply(_join(reasoning, text[: match.start()]), self._read(answer), output)
+        rest, confidence = split_confidence(text[match.end() :])
+        answer, beside = split_answer(match.group(1))
+        answer = answer.strip(_EMPHASIS) or _only_line(rest)
+        return Reply(_join(reasoning, text[: match.start()], beside, confidence), self._read(answer), output)
 
     def _read(self, answer: str) -> str | None:
         if self.kind == "choice":
@@ -95,9 +87,10 @@ class WholeMessage:
         return reasoner
 
     def parse(self, output: AIMessage) -> Reply:
-        """Take the text as it is."""
+        """Take the text as it is, but for a confidence at its end."""
         reasoning, text = split_reasoning(output)
-        return Reply(reasoning, text or None, output)
+        answer, confidence = split_answer(text)
+        return Reply(_join(reasoning, confidence), answer or None, output)
 
 
 class ReasonedAnswer(BaseModel):
@@ -133,8 +126,8 @@ class StructuredOutput:
         if output["parsed"] is None:
             return Reply(_join(reasoning, text), None, raw)
         fields = output["parsed"].model_dump()
-        answer = "" if fields["answer"] is None else clean_text(str(fields["answer"])).strip()
-        rationale = clean_text(str(fields.get("rationale") or ""))
+        answer, confidence = split_answer("" if fields["answer"] is None else clean_text(str(fields["answer"])).strip())
+        rationale = _join(clean_text(str(fields.get("rationale") or "")), confidence)
         # a dangling tool call would break the host's next request, so the answer stands alone
         return Reply(_join(reasoning, rationale), answer or None, AIMessage(answer, id=raw.id))
 
@@ -167,41 +160,6 @@ def split_reasoning(message: AIMessage) -> tuple[str, str]:
     text = clean_text(str(message.text))
     tagged = "\n".join(match.group(1).strip() for match in _THINK_TAGS.finditer(text))
     return _join(clean_text(blocks), tagged), _THINK_TAGS.sub("", text).strip()
-
-
-def read_usage(message: AIMessage) -> Usage:
-    """One call's usage; without token counts it is an unmetered call."""
-    usage: Any = message.usage_metadata or {}
-    given, made = usage.get("input_tokens"), usage.get("output_tokens")
-    if not isinstance(given, int) or not isinstance(made, int):
-        return {"calls": 1, "unmetered_calls": 1, "input_tokens": 0, "output_tokens": 0}
-    return {"calls": 1, "unmetered_calls": 0, "input_tokens": given, "output_tokens": made}
-
-
-def read_logprobs(message: AIMessage) -> list[float] | None:
-    """Token log probabilities in nats, where the Reasoner gives them in the OpenAI form."""
-    logprobs = message.response_metadata.get("logprobs")
-    content = logprobs.get("content") if isinstance(logprobs, dict) else None
-    try:
-        values = [round(max(float(token["logprob"]), _LEAST_LOGPROB), 4) for token in content or ()]
-    except (TypeError, ValueError, KeyError, OverflowError):  # another form than OpenAI's
-        return None
-    return values if values and all(map(math.isfinite, values)) else None
-
-
-def read_seconds(message: AIMessage) -> float | None:
-    """How long a remembered draw first took; `None` for a reply that was just made."""
-    seconds = message.response_metadata.get(DRAW_SECONDS)
-    return float(seconds) if isinstance(seconds, int | float) else None
-
-
-def read_truncated(message: AIMessage) -> bool | None:
-    """Whether the reply ended at its token limit; `None` when the provider does not say why it ended."""
-    metadata = message.response_metadata
-    reason = next(
-        (metadata[key] for key in ("finish_reason", "stop_reason", "done_reason", "status") if metadata.get(key)), None
-    )
-    return None if reason is None else str(reason).lower() in _CUT_OFF
 
 
 def clean_text(text: str) -> str:

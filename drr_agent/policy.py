@@ -15,6 +15,7 @@ from drr_agent.grading import AUTO, Grader
 from drr_agent.state import Attempt
 
 Outcome = Literal["accept", "continue", "stop", "review"]
+Exhausted = Literal["continue", "review"]
 
 
 class Decision(NamedTuple):
@@ -25,6 +26,8 @@ class Decision(NamedTuple):
     """Index of the attempt whose answer is best supported so far; `None` while there is no answer."""
     confidence: float | None
     """P(the chosen answer is right), where the policy can tell."""
+    exhausted: Exhausted = "continue"
+    """What becomes of `continue` where turns or budget end: nothing more, or a review."""
 
 
 @runtime_checkable
@@ -42,7 +45,9 @@ class Policy(Protocol):
 
 
 def settle(policy: Policy, decision: Decision) -> Decision:
-    """The decision once nothing more may be tried: the best-supported answer, or an abstention."""
+    """The decision once nothing more may be tried: the best-supported answer, an abstention, or a review."""
+    if decision.outcome == "continue":
+        decision = decision._replace(outcome=decision.exhausted)
     unsure = decision.confidence is None or decision.confidence < policy.abstain_below
     withhold = decision.outcome != "accept" and policy.abstain_below > 0 and unsure
     return decision._replace(choice=None) if withhold else decision
@@ -80,7 +85,7 @@ class ThresholdPolicy:
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        _require_probabilities(threshold=self.threshold, abstain_below=self.abstain_below)
+        require_probabilities(threshold=self.threshold, abstain_below=self.abstain_below)
 
     def decide(self, attempts: Sequence[Attempt]) -> Decision:
         """Accept the newest attempt by its score; otherwise the highest score stands."""
@@ -115,7 +120,7 @@ class MajorityPolicy:
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        _require_probabilities(confidence=self.confidence, abstain_below=self.abstain_below)
+        require_probabilities(confidence=self.confidence, abstain_below=self.abstain_below)
 
     def decide(self, attempts: Sequence[Attempt]) -> Decision:
         """The most frequent answer stands, the earliest of equals, with its lead's Beta probability."""
@@ -175,7 +180,7 @@ class ConsensusPolicy:
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        _require_probabilities(threshold=self.threshold, abstain_below=self.abstain_below)
+        require_probabilities(threshold=self.threshold, abstain_below=self.abstain_below)
 
     def decide(self, attempts: Sequence[Attempt]) -> Decision:
         """Accept the best-supported answer by its probability; its best-scored attempt stands for it.
@@ -210,6 +215,18 @@ def score_logit(score: float) -> float:
     return math.log(score / (1 - score))
 
 
+def attempt_logit(attempt: Attempt) -> float | None:
+    """What the DM made of an attempt before calibration, else the log odds of its score; `None` without either."""
+    if attempt["logit"] is not None:
+        return attempt["logit"]
+    return None if attempt["score"] is None else score_logit(attempt["score"])
+
+
+def softplus(logit: float) -> float:
+    """log(1 + odds), from log odds."""
+    return max(logit, 0.0) + math.log1p(math.exp(-abs(logit)))
+
+
 def _logit(attempt: Attempt) -> float:
     """The log odds of an attempt's score; one without a score comes after all that have one."""
     return -math.inf if attempt["score"] is None else score_logit(attempt["score"])
@@ -231,7 +248,12 @@ def _best_scored(attempts: Sequence[Attempt]) -> Decision:
     return Decision("continue", best, None if best is None else attempts[best]["score"])
 
 
-def _require_probabilities(**settings: float | None) -> None:
+def require_probabilities(**settings: float | None) -> None:
+    """Check settings that are probabilities.
+
+    Raises:
+        ConfigError: one is outside [0, 1].
+    """
     for name, value in settings.items():
         if value is not None and not 0.0 <= value <= 1.0:
             raise ConfigError(f"`{name}` must be in [0, 1], got {value!r}")

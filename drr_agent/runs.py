@@ -191,6 +191,7 @@ def _numbers(run: Run) -> Iterator[float | None]:
     ]
     for attempt in run["attempts"]:
         groups.append((attempt["seconds"], attempt["turn"], attempt["logit"], attempt["score"]))
+        groups.append((attempt.get("text_logit"), attempt.get("entropy"), *(attempt.get("spans") or ())))
         groups += (_counts(attempt["usage"]), attempt["signals"].values(), attempt["logprobs"] or ())
     return chain.from_iterable(groups)
 

@@ -50,6 +50,12 @@ class Draft(TypedDict):
     """Whether the reply was cut off at its token limit; `None` when the Reasoner does not say."""
     logprobs: list[float] | None
     """Natural-log probability of each generated token, where the Reasoner gives them."""
+    spans: NotRequired[list[int | None]]
+    """For each of `logprobs` where its token begins in `rationale`, `None` for one outside of it. Absent where nobody
+    knows."""
+    entropy: NotRequired[float | None]
+    """Mean entropy of the tokens' distributions in nats, over the alternatives that the Reasoner lists: a lower bound.
+    `None` where it lists none, absent in older logs."""
     feedback: FeedbackKind
     """How the Reasoner was asked for this draft."""
     error: str | None
@@ -66,7 +72,9 @@ class Attempt(Draft):
     """Position among the run's think calls, from 1."""
     signals: dict[str, float | None]
     logit: float | None
-    """The classifier's raw output for the text, before fusion; `None` for a DM without a classifier."""
+    """The DM's log odds before calibration, text and signals together; `None` for a DM without such."""
+    text_logit: NotRequired[float | None]
+    """The text classifier's part of it; absent for a DM without one."""
     score: float | None
     """Calibrated P(correct); `None` when there is nothing to score or the DM failed."""
     score_error: str | None
@@ -149,6 +157,9 @@ class Run(RunIdentity):
     explore: NotRequired[float]
     """The probability with which runs like this think on after an accept; attempts after the first that was accepted
     are there for that reason alone. Absent is 0."""
+    certified: NotRequired[bool]
+    """Whether the setup is the one that the DM's certificate is about, which promises something of accepted answers;
+    absent where the DM has none."""
     labels: NotRequired[list[RunLabel]]
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drr_agent.arithmetic import count_errors
+from drr_agent.arithmetic import Numbers, Verdicts, count_errors, judge_calculations, read_numbers
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,49 @@ def test_count_errors(text, errors):
     assert count_errors(text) == errors
 
 
+@pytest.mark.parametrize(
+    ("text", "verdicts"),
+    [
+        pytest.param("6 * 7 = 42\n42 - 5 = 36\n36 / 6 = 6", Verdicts(2, 1), id="one of three"),
+        pytest.param("x + 1 = 2", Verdicts(0, 0), id="an unknown"),
+    ],
+)
+def test_judge_calculations(text, verdicts):
+    assert judge_calculations(text) == verdicts
+
+
+@pytest.mark.parametrize(
+    ("text", "digits", "spelled", "last"),
+    [
+        pytest.param("2 of 1,200 and .5 or 3.25.", {2, 1200, 0.5, 3.25}, set(), 3.25, id="digits"),
+        pytest.param("1{,}200 from -7", {1200, 7}, set(), 7, id="LaTeX's comma, and a sign"),
+        pytest.param("\\frac{3}{4} or 1 / 2.", {3, 4, 1, 2}, set(), 0.5, id="fractions"),
+        pytest.param("3/0", {3, 0}, set(), 3, id="divided by zero"),
+        pytest.param("1,2345", {1, 2345}, set(), 2345, id="no thousands"),
+        pytest.param("1. two\n  2) three\n**Step 3:** 8", {8}, {2, 3}, 8, id="steps"),
+        pytest.param("Twenty-five, thirty or ſix of one; tenth", set(), {25, 30, 6}, None, id="words"),
+        pytest.param("9" * 31, set(), set(), None, id="too long"),
+        pytest.param("٣ of them", {3}, set(), 3, id="other digits"),
+        pytest.param("none", set(), set(), None, id="no number"),
+    ],
+)
+def test_read_numbers(text, digits, spelled, last):
+    numbers = read_numbers(text)
+    assert (numbers.digits, numbers.spelled, numbers.last) == (digits, spelled, last)
+
+
+def test_a_fraction_has_a_value_of_its_own():
+    assert read_numbers("3/4 and 1/0").quotients == {0.75, 1.0}
+    assert read_numbers("3 4") == Numbers(frozenset({3.0, 4.0}), frozenset(), frozenset(), 4.0)
+
+
+@given(st.text() | st.text(alphabet="0123456789,./\\frac{} thirty-one", max_size=60))
+def test_any_text_has_numbers_that_are_finite(text):
+    numbers = read_numbers(text)
+    assert all(0 <= value < 1e31 for value in numbers.digits | numbers.spelled | numbers.quotients)
+    assert (numbers.last is None) == (not numbers.digits)
+
+
 @given(st.integers(0, 10**6), st.sampled_from("+-*"), st.integers(0, 10**6), st.integers(-3, 3))
 def test_any_whole_calculation_is_judged(left, sign, right, off):
     value = {"+": left + right, "-": left - right, "*": left * right}[sign]
@@ -62,4 +105,5 @@ def test_no_text_breaks_it(text):
 @pytest.mark.parametrize("filling", [" ", "1 ", "(", "-", "1+", "1,111", ")", "x "])
 def test_a_text_of_any_length_is_read_in_linear_time(filling):
     count_errors("a" + filling * 300_000 + "b")
+    read_numbers("a" + filling * 300_000 + "b")
     count_errors("1" + filling * 300_000 + "b")

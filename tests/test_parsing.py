@@ -13,10 +13,6 @@ from drr_agent.parsing import (
     StructuredOutput,
     WholeMessage,
     get_parser,
-    read_logprobs,
-    read_seconds,
-    read_truncated,
-    read_usage,
     without_tool_calls,
 )
 
@@ -42,6 +38,21 @@ from drr_agent.parsing import (
         pytest.param("choice", "Answer: water", None, "", id="a word is no letter"),
         pytest.param("message", "Paris", "Paris", "", id="the whole message"),
         pytest.param("message", "", None, "", id="nothing is no answer"),
+        pytest.param("answer", "so\nAnswer: 4\nConfidence: 80 %", "4", "so\nConfidence: 80 %", id="sure"),
+        pytest.param("answer", "so\nConfidence: 80 %\nAnswer: 4", "4", "so\nConfidence: 80 %", id="sure before"),
+        pytest.param(
+            "answer", "Answer:\n4\n**Confidence:** 80%", "4", "**Confidence:** 80%", id="sure, below the label"
+        ),
+        pytest.param("answer", "Answer: 4 (Confidence: 80%)", "4", "Confidence: 80%)", id="sure on the same line"),
+        pytest.param("answer", "Answer:\nConfidence: 80 %", None, "Confidence: 80 %", id="sure of nothing"),
+        pytest.param("number", "Answer: 4, Confidence: 80%", "4", "Confidence: 80%", id="one number and a confidence"),
+        pytest.param(
+            "choice", "Answer: (c)\nConfidence: 80 %", "C", "Confidence: 80 %", id="a letter and a confidence"
+        ),
+        pytest.param(
+            "message", "Paris\nConfidence: 80 %", "Paris", "Confidence: 80 %", id="a message and a confidence"
+        ),
+        pytest.param("message", "Confidence: 80 %", None, "Confidence: 80 %", id="a confidence is no answer"),
     ],
 )
 def test_parse(parser, text, answer, rationale):
@@ -69,6 +80,12 @@ def test_structured_output_keeps_the_raw_message_id():
     reply = StructuredOutput().parse({"raw": raw, "parsed": ReasonedAnswer(rationale="2+2", answer="4")})
     assert (reply.rationale, reply.answer, reply.message.id) == ("2+2", "4", "m1")
     assert not reply.message.tool_calls, "a dangling tool call would break the host's next request"
+
+
+def test_a_structured_answer_holds_no_confidence():
+    parsed = ReasonedAnswer(rationale="2+2", answer="4\nConfidence: 80 %")
+    reply = StructuredOutput().parse({"raw": AIMessage("", id="m1"), "parsed": parsed})
+    assert (reply.rationale, reply.answer, reply.message.text) == ("2+2\nConfidence: 80 %", "4", "4")
 
 
 def test_a_structured_none_is_no_answer():
@@ -99,48 +116,6 @@ def test_unknown_parser_is_named():
 
 
 @pytest.mark.parametrize(
-    ("metadata", "truncated"),
-    [
-        pytest.param({"finish_reason": "length"}, True, id="openai, cut off"),
-        pytest.param({"finish_reason": "stop"}, False, id="openai, done"),
-        pytest.param({"stop_reason": "max_tokens"}, True, id="anthropic, cut off"),
-        pytest.param({"finish_reason": "MAX_TOKENS"}, True, id="google, cut off"),
-        pytest.param({}, None, id="unknown is not False"),
-    ],
-)
-def test_truncated(metadata, truncated):
-    assert read_truncated(AIMessage("x", response_metadata=metadata)) is truncated
-
-
-def test_logprobs_and_usage():
-    message = AIMessage(
-        "x",
-        response_metadata={"logprobs": {"content": [{"token": "x", "logprob": -0.25}]}},
-        usage_metadata={"input_tokens": 3, "output_tokens": 1, "total_tokens": 4},
-    )
-    assert read_logprobs(message) == [-0.25]
-    assert read_usage(message) == {"calls": 1, "unmetered_calls": 0, "input_tokens": 3, "output_tokens": 1}
-    assert read_logprobs(AIMessage("x")) is None
-    assert read_usage(AIMessage("x"))["unmetered_calls"] == 1
-
-
-@pytest.mark.parametrize(
-    "logprobs",
-    [
-        pytest.param("none", id="a text"),
-        pytest.param({"content": "none"}, id="a text for a list"),
-        pytest.param({"content": [{"token": "x", "logprob": None}]}, id="a null"),
-        pytest.param({"content": [{"token": "x"}]}, id="none"),
-        pytest.param({"content": [{"token": "x", "logprob": 10**400}]}, id="too great"),
-        pytest.param({"content": [{"token": "x", "logprob": "NaN"}]}, id="no number"),
-        pytest.param({"content": 3}, id="no list"),
-    ],
-)
-def test_malformed_logprobs_are_unknown(logprobs):
-    assert read_logprobs(AIMessage("x", response_metadata={"logprobs": logprobs})) is None
-
-
-@pytest.mark.parametrize(
     "message",
     [
         pytest.param(AIMessage("Answer: 4", response_metadata={"model_provider": ["x"]}), id="a provider"),
@@ -156,13 +131,6 @@ def test_malformed_logprobs_are_unknown(logprobs):
 )
 def test_malformed_metadata_costs_no_answer(message):
     assert AnswerLine().parse(message).answer == "4"
-
-
-def test_malformed_usage_is_unmetered():
-    message = AIMessage("x", response_metadata={"drr_seconds": "soon"})
-    message.usage_metadata = {"input_tokens": None}
-    assert read_usage(message)["unmetered_calls"] == 1
-    assert read_seconds(message) is None
 
 
 CALL = {"name": "search", "args": {}, "id": "t1"}

@@ -27,5 +27,5 @@ def root(
 ) -> None:
     """Think, score, decide: a small judge, trained on your agent's own attempts, tells it when to stop.
 
-    The offline path is distill → harvest → train → calibrate → evaluate; `drr demo` walks it once, offline.
+    The offline path is distill → harvest → train → calibrate → replay → evaluate; `drr demo` walks it once, offline.
     """

@@ -9,7 +9,7 @@ from langchain_core.messages import HumanMessage
 from drr_agent.cli import options
 from drr_agent.cli.app import app
 from drr_agent.cli.console import errors, out, print_json
-from drr_agent.cli.inputs import open_dm, open_reasoner
+from drr_agent.cli.inputs import open_dm, open_reasoner, telling_uncertified
 from drr_agent.errors import ConfigError
 from drr_agent.graphs import create_drr_graph
 from drr_agent.graphs.drr import default_policy
@@ -54,9 +54,10 @@ def ask(
     )
     name = "pocket" if dm is None and reasoner == "pocket" else dm
     judge = None if name is None else open_dm(name)
-    graph = create_drr_graph(
-        model, judge, policy=_policy(judge, threshold), max_turns=max_turns, feedback=feedback, parser=parser
-    )
+    with telling_uncertified():
+        graph = create_drr_graph(
+            model, judge, policy=_policy(judge, threshold), max_turns=max_turns, feedback=feedback, parser=parser
+        )
     run = _watch(graph, question, show=not json)
     if json:
         print_json(run)

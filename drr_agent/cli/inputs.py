@@ -1,7 +1,9 @@
 """What several commands read from their arguments."""
 
 import re
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from langchain_core.language_models import BaseChatModel
 from drr_agent.cli.console import errors
 from drr_agent.dm.folder import load_dm
 from drr_agent.dm.models import SignalDM, TransformersDM
-from drr_agent.errors import ConfigError
+from drr_agent.errors import ConfigError, UncertifiedWarning
 from drr_agent.evaluation.samples import read_samples
 from drr_agent.reasoners import create_reasoner
 from drr_agent.reasoners.word_problems import generate
@@ -32,6 +34,19 @@ def open_dm(path: str | Path) -> TransformersDM | SignalDM:
     if dm.manifest.calibrated_on != "calibration":
         errors.print(f"the DM at {path} is not calibrated yet: run `drr calibrate`", style="yellow", highlight=False)
     return dm
+
+
+@contextmanager
+def telling_uncertified() -> Iterator[None]:
+    """Print what a graph says of its DM's certificate as a message; other warnings stay warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        if issubclass(warning.category, UncertifiedWarning):
+            errors.print(str(warning.message), style="yellow", highlight=False)
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def pairs(settings: Iterable[str] | None) -> dict[str, str]:

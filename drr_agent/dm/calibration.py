@@ -113,14 +113,18 @@ def fit_calibration(
 
 def apply_calibration(calibration: Calibration, logits: Sequence[float] | Floats) -> Floats:
     """P(right) per logit, shape (n,)."""
-    return np.array([calibration.probability(float(logit)) for logit in logits], dtype=np.float64)
+    x = np.asarray(logits, dtype=np.float64)
+    if isinstance(calibration, IsotonicCalibration):
+        return np.interp(x, calibration.logits, calibration.probabilities)
+    return 1 / (1 + np.exp(-np.clip(calibration.slope * x + calibration.intercept, -700, 700)))
 
 
-def log_loss(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> float:
-    """Mean negative log likelihood in nats; probabilities are kept 1e-9 away from 0 and 1."""
+def log_loss(probabilities: npt.ArrayLike, labels: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> float:
+    """Mean negative log likelihood in nats, weighted where asked; probabilities are kept 1e-9 away from 0 and 1."""
     p = np.asarray(probabilities, dtype=np.float64)
     said = np.clip(np.where(np.asarray(labels) == 1, p, 1 - p), 1e-9, 1.0)
-    return float(-np.log(said).mean())
+    counts = None if weights is None else np.asarray(weights, dtype=np.float64)
+    return float(np.average(-np.log(said), weights=counts))
 
 
 def _fit_temperature(logits: Floats, right: Floats) -> SigmoidCalibration:

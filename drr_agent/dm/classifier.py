@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from drr_agent.dm.doubted import doubted_embedding
 from drr_agent.dm.protocol import ScoreRequest
-from drr_agent.encoding import encode_tokens
+from drr_agent.encoding import encode_doubts, encode_tokens
 from drr_agent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _BATCH_TOKENS = 16_384
 """Most tokens of a forward pass, padding included."""
+_READS_REASONER = "drr_reads_reasoner"
+"""Where the model's own configuration, saved with its weights, says that it reads the Reasoner's name."""
 _NO_LIMIT = 10**9
 """Tokenizers without a length limit give a number above this one."""
 
@@ -62,7 +65,7 @@ class TextClassifier:
     def logits(self, requests: Sequence[ScoreRequest]) -> list[float]:
         """logit(accept) - logit(reject) per request, in order; the log odds the classifier gives for "right"."""
         with self._lock, torch.inference_mode():
-            rows = encode_tokens(requests, self.tokenizer, max_length=self.max_length)
+            rows = read_tokens(self.model, self.tokenizer, requests, max_length=self.max_length)
             margins = [0.0] * len(rows)
             for batch in length_batches([len(row) for row in rows], max_tokens=_BATCH_TOKENS):
                 inputs = pad_rows([rows[index] for index in batch], self.pad_token_id)
@@ -71,6 +74,32 @@ class TextClassifier:
                 for index, value in zip(batch, values, strict=True):
                     margins[index] = value
         return margins
+
+
+def set_reads_reasoner(model: "PreTrainedModel", reads: bool) -> None:  # noqa: FBT001 - what the name says
+    """Note on a model, and in its folder once saved, whether it is trained to read the Reasoner's name."""
+    if reads != reads_reasoner(model):  # a backbone may be a DM that did
+        setattr(model.config, _READS_REASONER, reads)
+
+
+def reads_reasoner(model: "PreTrainedModel") -> bool:
+    """Whether a model was trained to read the Reasoner's name."""
+    return getattr(model.config, _READS_REASONER, False) is True
+
+
+def read_tokens(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    requests: Sequence[ScoreRequest],
+    *,
+    max_length: int,
+) -> list[list[int]]:
+    """The ids of each request, of what the model was trained to read of it."""
+    readable = requests if reads_reasoner(model) else [request._replace(reasoner=None) for request in requests]
+    embedding = doubted_embedding(model)
+    if embedding is None:
+        return encode_tokens(readable, tokenizer, max_length=max_length)
+    return [embedding.ids(row) for row in encode_doubts(readable, tokenizer, max_length=max_length)]
 
 
 def accept_margins(logits: torch.Tensor) -> torch.Tensor:

@@ -28,6 +28,8 @@ SHIPPED = Path(__file__).parent / "pocket"
 """The DM of the Reasoner that ships: signals alone, so a manifest is all it is."""
 QUESTIONS = "questions.txt"
 """Keys of the questions that the DM has learned from, so that an evaluation can leave them out."""
+CURVE = "curve.json"
+"""What more labels would bring; no score depends on it."""
 _CAN_RUN = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".py"})
 _SCORING = {"inputs", "text", "fusion", "calibration"}
 """The manifest's fields that a score depends on."""
@@ -56,11 +58,7 @@ def save_dm(path: Path, manifest: DMManifest, *, classifier: "TextClassifier | N
         )
     path.mkdir(parents=True, exist_ok=True)
     if classifier is not None:
-        classifier.model.config.id2label = dict(LABELS)
-        classifier.model.config.label2id = {name: index for index, name in LABELS.items()}
-        with quiet_loading():
-            classifier.model.save_pretrained(path)
-            classifier.tokenizer.save_pretrained(path)
+        _save_classifier(path, classifier)
     write_manifest(path, manifest)
 
 
@@ -159,12 +157,25 @@ def set_consensus(path: Path, parameters: Mapping[str, float] | None) -> None:
     update_manifest(path, consensus=None if parameters is None else dict(parameters))
 
 
+def _save_classifier(path: Path, classifier: "TextClassifier") -> None:
+    from drr_agent.dm.doubted import plain_embedding, save_doubts
+
+    model = classifier.model
+    model.config.id2label = dict(LABELS)
+    model.config.label2id = {name: index for index, name in LABELS.items()}
+    save_doubts(model, path)
+    with quiet_loading(), plain_embedding(model):
+        model.save_pretrained(path)
+        classifier.tokenizer.save_pretrained(path)
+
+
 def _load_classifier(path: Path, max_length: int, device: str | None) -> "TextClassifier":
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     from drr_agent.dm.classifier import TextClassifier
+    from drr_agent.dm.doubted import load_doubts
 
     _check_weights(path)
     try:
@@ -183,12 +194,15 @@ def _load_classifier(path: Path, max_length: int, device: str | None) -> "TextCl
     if report["missing_keys"]:
         missing = sorted(report["missing_keys"])
         raise DMError(f"expected whole weights in {str(path)!r}, got none for {missing[:5]!r}; train the DM anew")
+    load_doubts(model, tokenizer, path)
     return TextClassifier(model, tokenizer, max_length=max_length, device=device)
 
 
 def _check_weights(path: Path) -> None:
     """Safetensors and the two labels, before anything is loaded."""
-    if not list(path.glob("*.safetensors")):
+    from drr_agent.dm.doubted import WEIGHTS
+
+    if {file.name for file in path.glob("*.safetensors")} <= {WEIGHTS}:
         raise DMError(f"expected weights as *.safetensors in {str(path)!r}, found none; copy the whole folder")
     try:
         config = json.loads((path / "config.json").read_bytes())
@@ -222,7 +236,7 @@ def _digest(path: Path, manifest: DMManifest) -> str:
     """Twelve hex digits over the weights, the tokenizer, and what the manifest says of scoring."""
     digest = hashlib.sha256(manifest.model_dump_json(include=_SCORING).encode())
     files = (file for pattern in _SCORING_FILES for file in path.glob(pattern))
-    for file in sorted(file for file in files if file.name not in {MANIFEST, QUESTIONS}):
+    for file in sorted(file for file in files if file.name not in {MANIFEST, QUESTIONS, CURVE}):
         digest.update(f"\n{file.name}\n".encode())
         with file.open("rb") as stream:
             while chunk := stream.read(_CHUNK):

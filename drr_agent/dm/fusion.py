@@ -58,6 +58,13 @@ class Term(BaseModel):
             return self.missing
         return self.weight * (math.asinh(value / self.unit) - self.center) / self.scale
 
+    def column(self, values: Floats) -> Floats:
+        """`part` of many values, NaN for what is missing; any shape."""
+        known = np.isfinite(values)
+        squashed = np.arcsinh(np.where(known, values, 0.0) / self.unit)
+        added: Floats = np.where(known, self.weight * (squashed - self.center) / self.scale, self.missing)
+        return added
+
 
 class Fusion(BaseModel):
     """A sum of terms: the log odds that an attempt is right."""
@@ -75,6 +82,14 @@ class Fusion(BaseModel):
         """The fused logit. A signal the fusion was not fitted with is ignored."""
         text = 0.0 if self.text is None else self.text.part(evidence.logit)
         return self.intercept + text + sum(term.part(evidence.signals.get(term.name)) for term in self.signals)
+
+    def fuse_columns(self, columns: Mapping[str, Floats]) -> Floats:
+        """`fuse` of many rows without a text, from a column of values a signal; NaN is missing, and so is no column."""
+        count = len(next(iter(columns.values())))
+        absent = np.full(count, np.nan)
+        parts = [term.column(columns.get(term.name, absent)) for term in self.signals]
+        total: Floats = np.sum([np.full(count, self.intercept), *parts], axis=0)
+        return total
 
 
 class _Input(NamedTuple):
@@ -109,9 +124,10 @@ def fit_fusion(
     inputs: Inputs,
     signals: Sequence[str] | None = None,
     pair_weight: float = 0.5,
+    regularization: float | None = None,
     seed: int = 0,
 ) -> Fusion:
-    """Fit the weights; the penalty is chosen by log loss on questions held out.
+    """Fit the weights; where none is given, the penalty is chosen by log loss on questions held out.
 
     Args:
         rows: what is known of each attempt; logits must come from a classifier that was not trained on these rows.
@@ -120,42 +136,92 @@ def fit_fusion(
         inputs: which of the evidence to use. Inputs that never vary are left out.
         signals: names of the signals to use; by default all that occur.
         pair_weight: weight of the mean loss over pairs, beside the mean loss over attempts.
+        regularization: that of a `Fusion` of rows like these.
         seed: of the folds.
 
     Raises:
         DataError: one class only, a row without the logit that is asked for, or no input that varies.
     """
-    right = two_classes(labels, groups, what="the fusion")
     names = () if inputs == "text" else _signal_names(rows) if signals is None else signals
-    text = None if inputs == "signals" else _text_input(rows)
-    found = (_describe(name, [row.signals.get(name) for row in rows]) for name in names)
-    used = [one for one in (text, *found) if one is not None]
+    columns = {name: _column([row.signals.get(name) for row in rows]) for name in names}
+    text = None if inputs == "signals" else _text_column(rows)
+    return fit_columns(
+        columns, labels, groups, text=text, pair_weight=pair_weight, regularization=regularization, seed=seed
+    )
+
+
+def fit_columns(
+    columns: Mapping[str, Floats],
+    labels: Sequence[bool],
+    groups: Sequence[str],
+    *,
+    text: Floats | None = None,
+    pair_weight: float = 0.5,
+    row_weights: Floats | None = None,
+    signs: Mapping[str, int] | None = None,
+    regularization: float | None = None,
+    seed: int = 0,
+) -> Fusion:
+    """`fit_fusion` from a column of values a signal, NaN for what is missing.
+
+    Args:
+        columns: by the signal's name; each of shape (n,).
+        labels: as for `fit_fusion`, and so `groups`, `pair_weight` and `seed`.
+        groups: each row's question.
+        text: the classifier's logits, shape (n,), where there is one.
+        pair_weight: weight of the mean loss over pairs, beside the mean loss over rows.
+        row_weights: what each row counts, above 0; shape (n,). By default all count alike.
+        signs: of signals that only speak for a row (1) or against it (-1), where sense says so. One that comes out the
+            other way round is left out.
+        regularization: that of a `Fusion` of rows like these; by default chosen by log loss on questions held out.
+        seed: of the folds.
+
+    Raises:
+        DataError: one class only, or no input that varies.
+    """
+    right = two_classes(labels, groups, what="the fusion")
+    logit = None if text is None else _describe("logit", text)
+    used = [one for one in (logit, *(_describe(name, column) for name, column in columns.items())) if one is not None]
     if not used:
         raise DataError(
-            f"expected an input that varies over the {len(rows)} rows, got none for inputs={inputs!r} and signals "
-            f"{list(names)!r}; log more signals, or train on the text"
+            f"expected an input that varies over the {len(right)} rows, got none for the signals {list(columns)!r} "
+            f"{'and no text' if text is None else 'and the text'}; log more signals, or train on the text"
         )
     flagged = [one for one in used if one.missing.any()]
-    columns = [one.column for one in used] + [one.missing.astype(float) for one in flagged]
-    model = fit_regression(np.column_stack(columns), right, groups, pair_weight=pair_weight, seed=seed)
+    wanted = [(signs or {}).get(one.name, 0) for one in used] + [0] * len(flagged)
+    model = fit_regression(
+        np.column_stack([one.column for one in used] + [one.missing.astype(float) for one in flagged]),
+        right,
+        groups,
+        pair_weight=pair_weight,
+        row_weights=row_weights,
+        signs=wanted,
+        regularization=regularization,
+        seed=seed,
+    )
     flags = dict(zip((one.name for one in flagged), model.weights[len(used) :], strict=True))
     terms = [one.term(weight, flags.get(one.name, 0.0)) for one, weight in zip(used, model.weights, strict=False)]
     return Fusion(
-        text=None if text is None else terms[0],
-        signals=tuple(terms if text is None else terms[1:]),
+        text=None if logit is None else terms[0],
+        signals=tuple(terms if logit is None else terms[1:]),
         intercept=model.intercept,
         regularization=model.regularization,
     )
 
 
-def _text_input(rows: Sequence[Evidence]) -> _Input | None:
+def _text_column(rows: Sequence[Evidence]) -> Floats:
     unknown = sum(row.logit is None or not math.isfinite(row.logit) for row in rows)
     if unknown:
         raise DataError(
             f"expected a finite classifier logit in every row, got {unknown} of {len(rows)} without; "
             "leave those rows out, or fuse signals alone"
         )
-    return _describe("logit", [row.logit for row in rows])
+    return _column([row.logit for row in rows])
+
+
+def _column(values: Sequence[float | None]) -> Floats:
+    """The values with NaN for what is missing."""
+    return np.array(values, dtype=np.float64)
 
 
 def _signal_names(rows: Sequence[Evidence]) -> list[str]:
@@ -163,10 +229,10 @@ def _signal_names(rows: Sequence[Evidence]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row.signals))
 
 
-def _describe(name: str, raw: Sequence[float | None]) -> _Input | None:
-    """The input with its center and scale; `None` when it is the same in every row."""
-    values = np.array([math.nan if value is None or not math.isfinite(value) else value for value in raw])
-    sizes = np.abs(values[np.isfinite(values) & (values != 0)])
+def _describe(name: str, values: Floats) -> _Input | None:
+    """The input with its center and scale; `None` when it is the same in every row. What is not finite is missing."""
+    values = np.where(np.isfinite(values), values, np.nan)
+    sizes = np.abs(values[~np.isnan(values) & (values != 0)])
     unit = float(np.quantile(sizes, 0.25)) if len(sizes) else 1.0
     squashed = np.arcsinh(values / unit)
     known = squashed[~np.isnan(squashed)]

@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from drr_agent.dm.calibration import IsotonicCalibration, SigmoidCalibration
+from drr_agent.dm.certificate import Certificate
 from drr_agent.dm.fusion import Fusion, Inputs
+from drr_agent.stopping import StoppingModel
 
 DM_SCHEMA: Literal[1] = 1
 LABELS: Mapping[int, str] = {0: "reject", 1: "accept"}
@@ -43,6 +45,18 @@ class ConsensusRecord(BaseModel):
     threshold: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = None
 
 
+class StoppingRecord(BaseModel):
+    """When to stop, as learned from runs with this DM's scores; see `drr_agent.stopping.StoppingPolicy`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: StoppingModel
+    worth: Annotated[FiniteFloat, Field(gt=0)] | None = None
+    """Of a right answer, in Reasoner calls; `None` until calibration chooses one."""
+    accept_at: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = None
+    """Probability from which an answer is accepted; `None` is the policy's own."""
+
+
 class DMManifest(BaseModel):
     """Everything but the weights: how scores are made of logits, and where the DM comes from."""
 
@@ -59,6 +73,12 @@ class DMManifest(BaseModel):
     """The split whose base rate the probabilities are at."""
     consensus: ConsensusRecord | None = None
     """Parameters of the consensus policy that were fitted to this DM's scores."""
+    stopping: StoppingRecord | None = None
+    """`None` where the log could not teach it."""
+    no_stopping: str | None = None
+    """Why not."""
+    certificates: tuple[Certificate, ...] = ()
+    """What was proved of the loop with this DM; each names the setup it is about."""
     dataset_digest: str | None = None
     reasoners: tuple[str, ...] = ()
     """Whose attempts the DM was trained on."""

@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from drr_agent.dm.fusion import Evidence, Fusion
@@ -11,6 +11,7 @@ from drr_agent.dm.manifest import DMManifest
 from drr_agent.dm.protocol import Score, ScoreRequest
 from drr_agent.errors import DMError
 from drr_agent.policy import ConsensusPolicy, ConsensusWeights
+from drr_agent.stopping import StoppingPolicy
 
 if TYPE_CHECKING:
     from drr_agent.dm.classifier import TextClassifier
@@ -45,6 +46,19 @@ class _SavedDM(ABC):
             return ConsensusPolicy(weights=weights)
         return ConsensusPolicy(weights=weights, threshold=stored.threshold)
 
+    @property
+    def stopping(self) -> StoppingPolicy | None:
+        """The policy that training learned, at the setting that calibration chose where it did."""
+        stored = self.manifest.stopping
+        if stored is None:
+            return None
+        policy = StoppingPolicy(model=stored.model)
+        return replace(
+            policy,
+            worth=policy.worth if stored.worth is None else stored.worth,
+            accept_at=policy.accept_at if stored.accept_at is None else stored.accept_at,
+        )
+
     @abstractmethod
     def text_logits(self, requests: Sequence[ScoreRequest]) -> list[float] | None:
         """The classifier's logit per request; `None` for a DM that reads no text."""
@@ -67,7 +81,10 @@ class _SavedDM(ABC):
             DMError: a logit is not finite.
         """
         probability = self.manifest.calibration.probability
-        return [Score(probability(reading.fused), reading.logit) for reading in self.read(requests)]
+        return [
+            Score(probability(reading.fused), reading.fused, text_logit=reading.logit)
+            for reading in self.read(requests)
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)

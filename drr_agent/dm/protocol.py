@@ -20,6 +20,12 @@ class ScoreRequest(NamedTuple):
     """The conversation before the question."""
     signals: Mapping[str, float | None] = {}
     """Named numbers about the attempt (`drr_agent.signals`); `None` is missing, not zero."""
+    reasoner: str | None = None
+    """Who made the attempt, by the name that runs are logged with."""
+    logprobs: Sequence[float] | None = None
+    """Natural-log probability of each generated token, where the Reasoner gives them."""
+    spans: Sequence[int | None] | None = None
+    """For each of `logprobs` where its token begins in `rationale`, `None` for one outside of it."""
 
 
 class Score(NamedTuple):
@@ -28,9 +34,11 @@ class Score(NamedTuple):
     score: float
     """Calibrated P(the answer is right), in [0, 1]."""
     logit: float | None = None
-    """The text classifier's raw output, where there is one."""
+    """Its log odds before calibration, text and signals together, where the DM has such."""
     usage: Usage | None = None
     """What a DM that itself asks a Reasoner paid for."""
+    text_logit: float | None = None
+    """The text classifier's part alone, where there is one."""
 
 
 @runtime_checkable

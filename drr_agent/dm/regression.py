@@ -1,7 +1,7 @@
 """Logistic regression over attempts and over pairs of them."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,12 +32,20 @@ class Regression(NamedTuple):
 
 
 def fit_regression(
-    matrix: Floats, right: Floats, groups: Sequence[str], *, pair_weight: float, seed: int
+    matrix: Floats,
+    right: Floats,
+    groups: Sequence[str],
+    *,
+    pair_weight: float,
+    seed: int,
+    row_weights: Floats | None = None,
+    signs: Sequence[int] | None = None,
+    regularization: float | None = None,
 ) -> Regression:
     """Lower the mean log loss over rows plus `pair_weight` times that over right/wrong pairs of a group.
 
     A pair is a row of differences, without an intercept: -log sigmoid(right - wrong), as in RankNet (Burges et al.
-    2005). The penalty is the one with the lowest log loss over rows of groups held out.
+    2005). Where none is given, the penalty is the one with the lowest log loss over rows of groups held out.
 
     Args:
         matrix: columns of similar spread; shape (n, k).
@@ -45,25 +53,61 @@ def fit_regression(
         groups: each row's question.
         pair_weight: 0 or more.
         seed: of the folds.
+        row_weights: what each row counts, above 0; shape (n,). By default rows count alike.
+        signs: 1 where a column's weight must not be negative, -1 where not positive, 0 where anything goes; shape (k,).
+        regularization: scikit-learn's `C`, for a fit like one whose penalty is known.
     """
     names = np.asarray(groups)
-    folds = grouped_folds(right, groups, seed=seed)
+    weights = np.ones(len(right)) if row_weights is None else row_weights / row_weights.mean()
+    folds = grouped_folds(right, groups, seed=seed) if regularization is None else []
 
-    def fit(rows: Indices, penalty: float) -> Regression:
-        return _fit(matrix[rows], right[rows], names[rows].tolist(), pair_weight=pair_weight, penalty=penalty)
+    def fit(rows: Indices, penalty: float, columns: Indices) -> Regression:
+        return _fit(
+            matrix[np.ix_(rows, columns)],
+            right[rows],
+            names[rows].tolist(),
+            weights[rows],
+            pair_weight=pair_weight,
+            penalty=penalty,
+        )
 
     def loss(penalty: float) -> float:
-        said = [(fit(fold.fit, penalty).probabilities(matrix[fold.held_out]), right[fold.held_out]) for fold in folds]
-        return float(np.mean([log_loss(probabilities, labels) for probabilities, labels in said]))
+        total = 0.0
+        for fold in folds:
+            said = fit(fold.fit, penalty, everything).probabilities(matrix[fold.held_out])
+            total += log_loss(said, right[fold.held_out], weights[fold.held_out])
+        return total
 
-    return fit(np.arange(len(right)), min(_PENALTIES, key=loss) if folds else _DEFAULT_PENALTY)
+    everything = np.arange(matrix.shape[1])
+    penalty = regularization or (min(_PENALTIES, key=loss) if folds else _DEFAULT_PENALTY)
+    return _with_signs(lambda columns: fit(np.arange(len(right)), penalty, columns), signs, everything)
 
 
-def _fit(matrix: Floats, right: Floats, groups: Sequence[str], *, pair_weight: float, penalty: float) -> Regression:
+def _with_signs(fit: Callable[[Indices], Regression], signs: Sequence[int] | None, columns: Indices) -> Regression:
+    """The fit without the columns whose weight comes out with the wrong sign, which leave until none is left."""
+    wanted = np.zeros(len(columns)) if signs is None else np.asarray(signs)
+    model = fit(columns)
+    while (wrong := wanted[columns] * np.array(model.weights) < 0).any():
+        columns = columns[~wrong]
+        model = fit(columns)
+    weights = np.zeros(len(wanted))
+    weights[columns] = model.weights
+    return model._replace(weights=weights.tolist())
+
+
+def _fit(
+    matrix: Floats,
+    right: Floats,
+    groups: Sequence[str],
+    row_weights: Floats,
+    *,
+    pair_weight: float,
+    penalty: float,
+) -> Regression:
     from sklearn.linear_model import LogisticRegression
 
     rows = np.column_stack([matrix, np.full(len(matrix), _CONSTANT)])
-    pairs = _differences(matrix, right, groups)
+    pairs = _differences(matrix, right, groups) if pair_weight else np.empty((0, matrix.shape[1]))
     pairs = np.column_stack([pairs, np.zeros(len(pairs))])
     # Each pair stands there both ways round, so that both classes exist and no side is favored.
     share = pair_weight * len(rows) / (2 * len(pairs)) if len(pairs) else 0.0
@@ -73,7 +117,7 @@ def _fit(matrix: Floats, right: Floats, groups: Sequence[str], *, pair_weight: f
         model.fit(
             np.concatenate([rows, pairs, -pairs]),
             np.concatenate([right, np.ones(len(pairs)), np.zeros(len(pairs))]),
-            sample_weight=np.concatenate([np.ones(len(rows)), np.full(2 * len(pairs), share)]),
+            sample_weight=np.concatenate([row_weights, np.full(2 * len(pairs), share)]),
         )
     *weights, constant = (float(weight) for weight in model.coef_[0])
     return Regression(weights, constant * _CONSTANT, penalty)

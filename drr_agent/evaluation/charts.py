@@ -1,59 +1,19 @@
-"""The pictures of a report, as SVG text that takes its colors and fonts from the page around it.
+"""The pictures of an evaluation's report."""
 
-Every picture is told apart by shape, hatching and labels, and only then by color: it can be printed in black and white.
-matplotlib draws with placeholder colors, which become the page's CSS variables, so a dark page has dark pictures.
-"""
-
-import io
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from itertools import cycle
 from typing import Any
 
-from drr_agent.errors import require_extra
+from drr_agent.evaluation.drawing import HATCHES, INK, MAIN, MARKERS, MUTED, OTHER, PAPER, Picture, to_svg
 from drr_agent.evaluation.labels import Label, place_labels
-from drr_agent.evaluation.report import Bin, DMResult, Report, StrategyResult, letters, title_of
+from drr_agent.evaluation.report import Bin, DMResult, Report, ScoreHistogram, StrategyResult, letters, title_of
 from drr_agent.evaluation.table import interval, number, percent
 
-INK, MUTED, PAPER, MAIN, OTHER = "#010101", "#020202", "#030303", "#040404", "#050505"
-_VARIABLES = {INK: "--ink", MUTED: "--muted", PAPER: "--paper", MAIN: "--main", OTHER: "--other"}
-_INCHES = (4.4, 3.7)
-_MARKERS = "osD^vP<>XhpH"
-_HATCHES = ("", "////", "----")
 _MOST_TURN_SERIES = 3
 _LEAST_LINE = 3
 """Settings of one strategy that a line is drawn through."""
-_LEAST_SPAN = 36.0
+LEAST_SPAN = 36.0
 """Percentage points the accuracy axis shows at least, so that noise does not fill it."""
-_STYLE = {
-    "svg.fonttype": "none",
-    "font.size": 9.5,
-    "font.family": "sans-serif",
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "patch.edgecolor": INK,
-    "hatch.color": PAPER,
-    "hatch.linewidth": 1.0,
-    "legend.frameon": False,
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """One chart with what says the same to somebody who does not see it."""
-
-    title: str
-    svg: str
-    alt: str
-    caption: str
-    key: dict[str, str] = field(default_factory=dict)
-    """What the letters in it stand for."""
 
 
 def draw_pictures(report: Report) -> list[Picture]:
@@ -64,7 +24,12 @@ def draw_pictures(report: Report) -> list[Picture]:
     """
     pictures = [_accuracy_against_calls(report), _turns_used(report)]
     if report.dm is not None and report.dm.n:
-        pictures[1:1] = [_reliability(report.dm), _score_histogram(report.dm)]
+        pictures[1:1] = [
+            reliability_picture(report.dm),
+            scores_picture(
+                report.dm.scores, title="Scores of right and wrong attempts", caption="The further apart, the better."
+            ),
+        ]
     return pictures
 
 
@@ -74,7 +39,7 @@ def _accuracy_against_calls(report: Report) -> Picture:
         f"{row.label}: {percent(row.accuracy)} right ({interval(row.accuracy_ci)}) at {row.mean_calls:.2f} calls"
         for row in known.values()
     )
-    markers = dict(zip(dict.fromkeys(row.strategy for row in known.values()), cycle(_MARKERS)))
+    markers = dict(zip(dict.fromkeys(row.strategy for row in known.values()), cycle(MARKERS)))
 
     def draw(axes: Any) -> None:
         _draw_lines(axes, list(known.values()))
@@ -82,13 +47,13 @@ def _accuracy_against_calls(report: Report) -> Picture:
             _draw_point(axes, row, marker=markers[row.strategy], main=row.label == report.subject)
         axes.set(xlabel="Reasoner calls a question", ylabel="right answers, %")
         axes.margins(x=0.14, y=0.12)
-        axes.set_ylim(*_at_least(_LEAST_SPAN, *axes.get_ylim()))
+        axes.set_ylim(*at_least(LEAST_SPAN, *axes.get_ylim()))
         axes.grid(axis="y", color=MUTED, alpha=0.25, linewidth=0.6)
         place_labels(axes, [_point_label(key, row, main=row.label == report.subject) for key, row in known.items()])
 
     return Picture(
         title="Accuracy against cost",
-        svg=_to_svg(draw, name="accuracy"),
+        svg=to_svg(draw, name="accuracy"),
         alt=alt,
         caption="Higher is better, further left is cheaper. Bars are 95 % intervals; "
         "a dashed line joins the settings of one strategy.",
@@ -96,7 +61,7 @@ def _accuracy_against_calls(report: Report) -> Picture:
     )
 
 
-def _at_least(span: float, low: float, high: float) -> tuple[float, float]:
+def at_least(span: float, low: float, high: float) -> tuple[float, float]:
     """Limits as wide as that, about the same middle."""
     missing = max(0.0, span - (high - low))
     return low - missing / 2, high + missing / 2
@@ -139,7 +104,9 @@ def _point_label(letter: str, row: StrategyResult, *, main: bool) -> Label:
     return Label(text=text, x=row.mean_calls, y=100 * y, low=100 * low, high=100 * high, main=main)
 
 
-def _reliability(dm: DMResult) -> Picture:
+def reliability_picture(dm: DMResult) -> Picture:
+    """Whether a score means what it says, before and after calibration."""
+
     def draw(axes: Any) -> None:
         axes.plot([0, 100], [0, 100], color=MUTED, linestyle=":", linewidth=1)
         if dm.reliability_before:
@@ -151,7 +118,7 @@ def _reliability(dm: DMResult) -> Picture:
     pairs = ", ".join(f"{100 * b.mean_probability:.0f} % said, {100 * b.accuracy:.0f} % right" for b in dm.reliability)
     return Picture(
         title="Does a score mean what it says?",
-        svg=_to_svg(draw, name="reliability"),
+        svg=to_svg(draw, name="reliability"),
         alt=f"Reliability after calibration, by bin: {pairs}. Expected calibration error {number(dm.ece, 3)}.",
         caption="On the dotted diagonal, of the attempts scored 80 %, 80 % are right. Larger marks hold more attempts.",
     )
@@ -168,26 +135,26 @@ def _draw_bins(axes: Any, bins: Sequence[Bin], *, label: str, marker: str, lines
     axes.plot([], [], linestyle=linestyle, marker=marker, color=color, markerfacecolor=hollow, label=label)
 
 
-def _score_histogram(dm: DMResult) -> Picture:
+def scores_picture(scores: ScoreHistogram, *, title: str, caption: str) -> Picture:
+    """Scores of right attempts above those of wrong ones."""
+
     def draw(axes: Any) -> None:
-        width = 100 / len(dm.scores.right)
-        lefts = [width * index for index in range(len(dm.scores.right))]
-        axes.bar(lefts, dm.scores.right, width=width, align="edge", color=MAIN, edgecolor=PAPER, label="right")
-        down = [-count for count in dm.scores.wrong]
+        width = 100 / len(scores.right)
+        lefts = [width * index for index in range(len(scores.right))]
+        axes.bar(lefts, scores.right, width=width, align="edge", color=MAIN, edgecolor=PAPER, label="right")
+        down = [-count for count in scores.wrong]
         axes.bar(lefts, down, width=width, align="edge", color=OTHER, edgecolor=PAPER, hatch="////", label="wrong")
         axes.axhline(0, color=INK, linewidth=0.8)
         axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):,.0f}")
         axes.set(xlabel="score, %", ylabel="attempts", xlim=(0, 100))
         axes.legend(loc="upper center", ncols=2, bbox_to_anchor=(0.5, 1.12))
 
-    right, wrong = (_mean_of(counts) for counts in (dm.scores.right, dm.scores.wrong))
+    right, wrong = (_mean_of(counts) for counts in (scores.right, scores.wrong))
     return Picture(
-        title="Scores of right and wrong attempts",
-        svg=_to_svg(draw, name="scores"),
-        alt=f"{sum(dm.scores.right)} right attempts score {right} on average, "
-        f"{sum(dm.scores.wrong)} wrong ones {wrong}.",
-        caption="Right attempts stand above the line, wrong ones, hatched, hang below it. "
-        "The further apart, the better.",
+        title=title,
+        svg=to_svg(draw, name="scores"),
+        alt=f"{sum(scores.right)} right attempts score {right} on average, {sum(scores.wrong)} wrong ones {wrong}.",
+        caption=f"Right attempts stand above the line, wrong ones, hatched, hang below it. {caption}",
     )
 
 
@@ -205,7 +172,7 @@ def _turns_used(report: Report) -> Picture:
         turns = sorted({turn for row in shown for turn in row.turns})
         width = 0.8 / len(shown)
         for index, row in enumerate(shown):
-            color, hatch = (MAIN, OTHER, MUTED)[index], _HATCHES[index]
+            color, hatch = (MAIN, OTHER, MUTED)[index], HATCHES[index]
             shares = [100 * row.turns.get(turn, 0) / sum(row.turns.values()) for turn in turns]
             places = [place + width * (index - (len(shown) - 1) / 2) for place in range(len(turns))]
             axes.bar(places, shares, width=width, color=color, edgecolor=PAPER, hatch=hatch, label=row.label)
@@ -218,34 +185,7 @@ def _turns_used(report: Report) -> Picture:
     )
     return Picture(
         title="Turns used",
-        svg=_to_svg(draw, name="turns"),
+        svg=to_svg(draw, name="turns"),
         alt="Turns. " + "; ".join(sentences) + ".",
         caption="How many attempts a question got before the strategy stopped.",
     )
-
-
-def _to_svg(draw: Callable[[Any], None], *, name: str) -> str:
-    """Draw on fresh axes; `name` keeps the ids of pictures on one page apart and the output reproducible."""
-    purpose = "drawing the report's pictures"
-    matplotlib = require_extra("matplotlib", extra="report", purpose=purpose)
-    figures = require_extra("matplotlib.figure", extra="report", purpose=purpose)
-    stream = io.StringIO()
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
-        figure = figures.Figure(figsize=_INCHES, layout="constrained")
-        draw(figure.add_subplot())
-        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _embed(stream.getvalue(), name)
-
-
-def _embed(svg: str, name: str) -> str:
-    """The bare element: no prolog, no fixed size, ids of its own, and the page's colors and font."""
-    body = svg[svg.index("<svg") :]
-    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
-    body = re.sub(
-        r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", body, count=1), count=1
-    )
-    body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", body)
-    body = re.sub(r"font-family: [^;\"]*", "font-family: var(--font)", body)
-    for color, variable in _VARIABLES.items():
-        body = body.replace(color, f"var({variable})")
-    return body.replace("<svg ", '<svg aria-hidden="true" ', 1)

@@ -22,7 +22,7 @@ from pydantic import PrivateAttr
 from pydantic_core import to_json
 
 from drr_agent.lines import append_line, numbered_lines
-from drr_agent.parsing import DRAW_SECONDS
+from drr_agent.metadata import DRAW_SECONDS
 
 
 class SharedDraws(BaseChatModel):

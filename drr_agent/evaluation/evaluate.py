@@ -19,6 +19,7 @@ from drr_agent.evaluation.outcomes import scored_attempts
 from drr_agent.evaluation.report import Comparison, DMResult, Report
 from drr_agent.evaluation.strategies import VOTING, Strategy, standard_strategies
 from drr_agent.evaluation.summary import describe_environment, pick_examples, summarize_dm, summarize_runs
+from drr_agent.evaluation.verdict import judge_comparisons
 from drr_agent.grading import Grader, get_grader
 from drr_agent.graphs.drr import DRRGraph
 from drr_agent.lines import hold
@@ -95,7 +96,7 @@ def evaluate(
         title=config.title,
         seen=len(samples) - len(fresh),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        verdict=verdict(comparisons) if comparisons else "No verdict: without a DM only the baselines ran.",
+        verdict=_conclude(comparisons),
         results=[summarize_runs(arm.strategy, arm.setting, arm.runs, grader, seed=config.seed) for arm in arms],
         comparisons=comparisons,
         dm=None if dm is None else _measure_dm(_all_draws(arms), dm, parts or {}, grader),
@@ -201,6 +202,14 @@ def _comparisons(arms: Sequence[Arm], grader: Grader, seed: int) -> list[Compari
     ]
 
 
+def _conclude(comparisons: Sequence[Comparison]) -> str:
+    """What was found, in a sentence, and what to do."""
+    if not comparisons:
+        return "No verdict: without a DM only the baselines ran."
+    found = judge_comparisons(comparisons)
+    return verdict(comparisons) if found is None else f"{verdict(comparisons)} So: {found.word}."
+
+
 def _all_draws(arms: Sequence[Arm]) -> Sequence[Run]:
     """Best-of-n scores every draw, whatever the policy would have skipped."""
     return next(arm.runs for arm in arms if arm.strategy == "best_of_n")
@@ -217,13 +226,22 @@ def _measure_dm(
         if attempt["score"] is not None and grader.grade(attempt["answer"], run["target"]) is not None
     ]
     requests = [
-        ScoreRequest(run["question"], attempt["rationale"], str(attempt["answer"]), run["context"], attempt["signals"])
+        ScoreRequest(
+            run["question"],
+            attempt["rationale"],
+            str(attempt["answer"]),
+            run["context"],
+            attempt["signals"],
+            run["reasoner"],
+            attempt["logprobs"],
+            attempt.get("spans"),
+        )
         for run, attempt in kept
     ]
     beside: dict[str, list[float | None]] = {
         name: [score.score for score in part.score(requests)] for name, part in parts.items()
     }
-    logits = [attempt["logit"] for _, attempt in kept]
+    logits = [attempt.get("text_logit") for _, attempt in kept]
     if any(logit is not None for logit in logits):
         beside = {"text alone": logits, **beside}
     before = getattr(dm, "uncalibrated", None)

@@ -1,6 +1,6 @@
 """What an evaluation runs side by side: DRR in its settings, and what one would use instead."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ from drr_agent.grading import AUTO, Grader
 from drr_agent.graphs import create_baseline, create_drr_graph
 from drr_agent.graphs.drr import DRRGraph, default_policy
 from drr_agent.policy import ConsensusPolicy, Policy, ThresholdPolicy
+from drr_agent.stopping import StoppingPolicy
 
 VOTING = ("self_consistency", "adaptive_consistency")
 """The baselines that vote, which DRR has to beat at equal Reasoner calls."""
@@ -40,7 +41,9 @@ def baseline(name: str, setting: str, **options: Any) -> Strategy:
 
 def drr(name: str, setting: str, policy: Policy, **options: Any) -> Strategy:
     """DRR under a policy; `options` are those of `create_drr_graph`."""
-    return Strategy(name=name, setting=setting, create=partial(create_drr_graph, policy=policy, **options))
+    return Strategy(
+        name=name, setting=setting, create=partial(create_drr_graph, policy=policy, on_uncertified="ignore", **options)
+    )
 
 
 def standard_strategies(
@@ -75,19 +78,31 @@ def standard_strategies(
     if dm is None:
         return others
     chosen = default_policy(dm) if policy is None else policy
-    if isinstance(chosen, ConsensusPolicy):
-        chosen = replace(chosen, grader=grader)
-    return [*_with_dm(chosen, max_turns, threshold), *others]
+    stored: ConsensusPolicy | None = getattr(dm, "consensus", None)
+    beside = [stored] if stored is not None and isinstance(chosen, StoppingPolicy) else []
+    judged = [replace(p, grader=grader) if isinstance(p, _VOTING_POLICIES) else p for p in (chosen, *beside)]
+    return [*_with_dm(judged, max_turns, threshold), *others]
 
 
-def _with_dm(chosen: Policy, max_turns: int, threshold: float | None) -> list[Strategy]:
-    own = chosen.threshold if isinstance(chosen, ConsensusPolicy | ThresholdPolicy) else 0.5
-    paper = ThresholdPolicy(threshold=own if threshold is None else threshold)
-    kind = "consensus" if isinstance(chosen, ConsensusPolicy) else type(chosen).__name__.removesuffix("Policy").lower()
+_VOTING_POLICIES = (ConsensusPolicy, StoppingPolicy)
+"""Those that compare answers."""
+
+
+def _with_dm(policies: Sequence[Policy], max_turns: int, threshold: float | None) -> list[Strategy]:
+    known = [p.threshold for p in policies if isinstance(p, ConsensusPolicy | ThresholdPolicy)]
+    paper = ThresholdPolicy(threshold=[*known, 0.5][0] if threshold is None else threshold)
     setting = f"at {paper.threshold:g}"
     return [
-        drr(f"drr_{kind}", f"at {own:g}", chosen, max_turns=max_turns),
+        *(drr(*_called(policy), policy, max_turns=max_turns) for policy in policies),
         drr("drr_threshold", f"{setting}, fresh", paper, max_turns=max_turns),
         drr("drr_threshold", f"{setting}, history", paper, max_turns=max_turns, feedback="history"),
         baseline("best_of_n", f"n={max_turns}", max_turns=max_turns),
     ]
+
+
+def _called(policy: Policy) -> tuple[str, str]:
+    """A policy's strategy and setting."""
+    kind = type(policy).__name__.removesuffix("Policy").lower()
+    if isinstance(policy, StoppingPolicy):
+        return f"drr_{kind}", f"worth {policy.worth:g} calls"
+    return f"drr_{kind}", f"at {policy.threshold:g}" if isinstance(policy, ConsensusPolicy | ThresholdPolicy) else ""

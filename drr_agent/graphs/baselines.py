@@ -11,7 +11,8 @@ from drr_agent.dm.protocol import DiscriminativeModel, Score, ScoreRequest
 from drr_agent.errors import ConfigError
 from drr_agent.grading import AUTO, Grader
 from drr_agent.graphs.drr import DRRGraph, create_drr_graph
-from drr_agent.parsing import read_usage, split_reasoning
+from drr_agent.metadata import read_usage
+from drr_agent.parsing import split_reasoning
 from drr_agent.policy import BestScorePolicy, MajorityPolicy, ThresholdPolicy
 from drr_agent.prompts import Prompts
 

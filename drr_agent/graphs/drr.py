@@ -10,9 +10,10 @@ from langgraph.graph.state import CompiledStateGraph
 
 from drr_agent.batching import Batcher
 from drr_agent.budget import Budget
+from drr_agent.dm.certificate import OnUncertified, Setup, check_certificates
 from drr_agent.dm.protocol import DiscriminativeModel, Score, ScoreRequest
 from drr_agent.errors import ConfigError
-from drr_agent.feedback import Feedback, get_feedback
+from drr_agent.feedback import FEEDBACK, Feedback, get_feedback
 from drr_agent.nodes import Begin, Decide, ScoreNode, Think
 from drr_agent.nodes.decide import DecideState
 from drr_agent.nodes.score import scorer
@@ -48,6 +49,7 @@ def create_drr_graph(
     reasoner_failures: tuple[type[Exception], ...] | Callable[[Exception], bool] | None = None,
     max_batch: int = 64,
     explore: float = 0.0,
+    on_uncertified: OnUncertified = "warn",
     name: str = "drr",
 ) -> DRRGraph:
     """Build the loop as a compiled graph, to run alone or as a node of another graph.
@@ -58,8 +60,8 @@ def create_drr_graph(
     Args:
         reasoner: any chat model; called once a turn.
         dm: judges each attempt; `None` leaves attempts unscored, for policies that need no scores.
-        policy: when to accept and which answer stands; the default is `ConsensusPolicy`, with the weights and the
-            threshold that calibration stored in the DM, where it did.
+        policy: when to accept and which answer stands; the default is what was learned with the DM: a `StoppingPolicy`
+            where its log could teach one, else a `ConsensusPolicy`.
         max_turns: the most think calls a run makes.
         budget: further limits; the default `Budget()` is on and generous.
         feedback: what the Reasoner is told after a rejection: `fresh`, `history`, `contrast`, or your own.
@@ -76,6 +78,9 @@ def create_drr_graph(
             accepted answer stands; the further attempts are for the log, which else never shows what would have come
             after an early accept. They cost what they cost, count in the run's usage, and stop short of the caller's
             `recursion_limit`.
+        on_uncertified: where the DM holds a certificate and it is about another setup (DM, policy, prompts, Reasoner,
+            feedback, `max_turns`): `warn` says what differs in an `UncertifiedWarning`; `raise` builds no graph, and
+            none for a DM without a certificate either. Each run says whether it was `certified`.
         name: the graph's name in traces.
 
     Raises:
@@ -97,10 +102,14 @@ def create_drr_graph(
         "prompts": prompts.digest,
         "policy": repr(policy),
     }
+    strategy = get_feedback(feedback)
+    setup = Setup(identity=identity, feedback=_feedback_kind(strategy), max_turns=max_turns)
+    certificates = getattr(getattr(dm, "manifest", None), "certificates", ())
+    certified = check_certificates(certificates, setup, on_uncertified=on_uncertified)
     think = Think(
         reasoner=reasoner,
         parser=get_parser(parser),
-        feedback=get_feedback(feedback),
+        feedback=strategy,
         prompts=prompts,
         is_failure=_as_predicate(reasoner_failures),
         max_seconds=budget.max_seconds,
@@ -119,6 +128,7 @@ def create_drr_graph(
         identity=identity,
         run_log=run_log,
         explore=float(explore),
+        certified=certified,
     )
     return _compile(Begin(identity=identity), think, score, decide, checkpointer=checkpointer, name=name)
 
@@ -161,9 +171,15 @@ def _first(state: DRRState) -> Literal["think", "decide"]:
 
 
 def default_policy(dm: DiscriminativeModel | None) -> Policy:
-    """Consensus with what calibration stored in the DM: its weights, and its threshold where one was chosen."""
-    stored: ConsensusPolicy | None = getattr(dm, "consensus", None)
+    """What was learned with the DM: when to stop, else a consensus with the weights and threshold of calibration."""
+    stored: Policy | None = getattr(dm, "stopping", None) or getattr(dm, "consensus", None)
     return ConsensusPolicy() if stored is None else stored
+
+
+def _feedback_kind(feedback: Feedback) -> str:
+    """What the attempts of a log say of how they were asked for, under this strategy."""
+    kinds = (kind for kind, known in FEEDBACK.items() if type(known) is type(feedback))
+    return next(kinds, type(feedback).__name__)
 
 
 def _as_predicate(

@@ -42,6 +42,8 @@ class Decide:
     run_log: RunLog | None
     explore: float = 0.0
     """P(a run thinks on after an accept), for the log alone: the accepted answer stands."""
+    certified: bool | None = None
+    """Whether the DM's certificate holds for this setup; `None` where it has none, and then runs do not say."""
 
     def as_node(self) -> Runnable[DecideState, Command[Destination]]:
         """The node, for `invoke` and `ainvoke` alike; only the write of a log leaves the event loop."""
@@ -92,6 +94,8 @@ class Decide:
             return None
         if all(attempt["error"] is not None for attempt in attempts):
             return "error"
+        if decision.exhausted == "review":
+            return "review"
         return "budget" if exhausted and len(attempts) < self.max_turns else "max_turns"
 
     def _explores(self, run_id: str, attempts: list[Attempt], usage: Usage, seconds: float) -> bool:
@@ -110,7 +114,7 @@ class Decide:
     ) -> Run:
         start = state["drr_start"]
         assignment = start["assignment"]
-        return {
+        run: Run = {
             "schema": RUN_SCHEMA,
             "run_id": start["run_id"],
             "started_at": start["started_at"],
@@ -134,6 +138,7 @@ class Decide:
             "draw": assignment.get("draw"),
             "explore": self.explore,
         }
+        return run if self.certified is None else {**run, "certified": self.certified}
 
 
 def _leaves_a_turn(state: DecideState) -> bool:

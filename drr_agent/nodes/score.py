@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 from langchain_core.runnables import Runnable, RunnableLambda
 from langgraph.config import get_stream_writer
@@ -88,6 +88,9 @@ class ScoreNode:
             answer=draft["answer"],
             context=start["context"],
             signals=attempt["signals"],
+            reasoner=start["identity"]["reasoner"] if "identity" in start else None,
+            logprobs=draft["logprobs"],
+            spans=draft.get("spans"),
         )
         return attempt, request
 
@@ -119,15 +122,8 @@ def _spared(state: DRRState) -> tuple[type[Exception], ...]:
 
 
 def _as_attempt(draft: Draft, *, turn: int, signals: dict[str, float | None]) -> Attempt:
-    return {
-        **draft,
-        "turn": turn,
-        "signals": signals,
-        "logit": None,
-        "score": None,
-        "score_error": None,
-        "verdict": None,
-    }
+    judged = {"logit": None, "score": None, "score_error": None, "verdict": None}
+    return cast("Attempt", {**draft, "turn": turn, "signals": signals, **judged})
 
 
 def scorer(dm: DiscriminativeModel) -> Callable[[Sequence[ScoreRequest]], Sequence[Score]]:
@@ -150,13 +146,13 @@ def _checked(score: Any) -> Score:
     value = _finite(score.score)
     if value is None or not 0.0 <= value <= 1.0:
         raise DMError(f"a DM must give a probability in [0, 1], got {score.score!r}; check its weights and calibration")
-    logit = None if score.logit is None else _finite(score.logit)
-    if logit is None and score.logit is not None:
+    logits = [None if given is None else _finite(given) for given in (score.logit, score.text_logit)]
+    if (logits[0] is None) != (score.logit is None) or (logits[1] is None) != (score.text_logit is None):
         raise DMError(f"a DM must give a finite logit or None, got {score.logit!r}; check its weights")
     if score.usage is not None and not _is_usage(score.usage):
         wanted = ", ".join(sorted(Usage.__required_keys__))
         raise DMError(f"a DM must give as usage None or whole numbers for {wanted}, got {score.usage!r}; add the rest")
-    return Score(value, logit, score.usage)
+    return Score(value, logits[0], score.usage, logits[1])
 
 
 def _finite(value: Any) -> float | None:
@@ -176,7 +172,10 @@ def _is_usage(usage: Any) -> bool:
 
 def _scored(attempt: Attempt, score: Score) -> Attempt:
     usage = attempt["usage"] if score.usage is None else add_usage([attempt["usage"], score.usage])
-    return {**attempt, "score": score.score, "logit": score.logit, "usage": usage}
+    scored: Attempt = {**attempt, "score": score.score, "logit": score.logit, "usage": usage}
+    if score.text_logit is not None:
+        scored["text_logit"] = score.text_logit
+    return scored
 
 
 def _unscored(attempt: Attempt, error: Exception) -> Attempt:

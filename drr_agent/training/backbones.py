@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from drr_agent.dm.classifier import check_length, set_padding
+from drr_agent.dm.doubted import MODULE, add_doubts, doubted_embedding, forget_doubts
 from drr_agent.dm.manifest import LABELS
 from drr_agent.dm.quiet import quiet_loading
 from drr_agent.errors import ConfigError, require_extra
@@ -38,14 +39,20 @@ def resolve_backbone(name: str) -> str:
 
 
 def load_backbone(
-    name: str, *, max_length: int, lora: "LoraConfig | None"
+    name: str, *, max_length: int, lora: "LoraConfig | None", logprobs: bool = False
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     """A sequence classifier with the labels reject and accept, ready to train, and its tokenizer.
 
     The head is drawn from torch's global generator: seed it first.
 
+    Args:
+        name: as `TrainConfig.backbone`.
+        max_length: most tokens of a text.
+        lora: train adapters alone.
+        logprobs: whether it is to read the Reasoner's token log probabilities too.
+
     Raises:
-        ConfigError: there is no such backbone, or it cannot read `max_length` tokens.
+        ConfigError: there is no such backbone, or it cannot read `max_length` tokens, or no log probabilities.
         MissingExtraError: `lora` needs peft, which is not installed.
     """
     path = resolve_backbone(name)
@@ -71,6 +78,9 @@ def load_backbone(
     check_length(model, tokenizer, max_length)
     set_padding(model, tokenizer)
     _forget_code(model, tokenizer)
+    forget_doubts(model)
+    if logprobs:
+        add_doubts(model, tokenizer)
     return model if lora is None else _with_adapters(model, lora), tokenizer
 
 
@@ -89,6 +99,11 @@ def merge_adapters(model: "PreTrainedModel") -> "PreTrainedModel":
 def _with_adapters(model: "PreTrainedModel", lora: "LoraConfig") -> "PreTrainedModel":
     peft: Any = require_extra("peft", extra="lora", purpose="`lora`")
     settings = peft.LoraConfig(
-        task_type="SEQ_CLS", r=lora.rank, lora_alpha=lora.alpha, target_modules="all-linear", bias="none"
+        task_type="SEQ_CLS",
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        target_modules="all-linear",
+        bias="none",
+        modules_to_save=None if doubted_embedding(model) is None else [MODULE],
     )
     return cast("PreTrainedModel", peft.get_peft_model(model, settings))

@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any, Literal, TypedDict, cast, get_args
 
-from drr_agent.dm.protocol import ScoreRequest
+from drr_agent.dm.protocol import Score, ScoreRequest
 from drr_agent.questions import near_key
 from drr_agent.state import Attempt, FeedbackKind, Label, Verdict
 from drr_agent.training.labels import WEAK_KINDS, LabelRecord, label_kind, merge_labels, resolve_labels
@@ -58,6 +58,9 @@ class Behavior(TypedDict):
     truncated: bool | None
     signals: dict[str, float | None]
     logprobs: list[float] | None
+    spans: list[int | None] | None
+    """For each of `logprobs` where its token begins in `rationale`, `None` for one outside of it; `None` for all where
+    nobody knows, or the rationale is not as it was said."""
     input_tokens: int | None
     output_tokens: int | None
     reasoner: str
@@ -189,13 +192,16 @@ def to_request(behavior: Behavior) -> ScoreRequest:
         answer=behavior["answer"],
         context=behavior["context"],
         signals=behavior["signals"],
+        reasoner=behavior["reasoner"],
+        logprobs=behavior["logprobs"],
+        spans=behavior["spans"],
     )
 
 
-def to_attempt(behavior: Behavior, *, score: float | None, logit: float | None = None) -> Attempt:
+def to_attempt(behavior: Behavior, score: Score | None) -> Attempt:
     """A behavior as the attempt it was, with a score of today's DM: what a policy replays."""
     metered = behavior["input_tokens"] is not None and behavior["output_tokens"] is not None
-    return {
+    attempt: Attempt = {
         "rationale": behavior["rationale"],
         "answer": behavior["answer"],
         "truncated": behavior["truncated"],
@@ -211,8 +217,9 @@ def to_attempt(behavior: Behavior, *, score: float | None, logit: float | None =
         "seconds": 0.0,
         "turn": behavior["turn"],
         "signals": behavior["signals"],
-        "logit": logit,
-        "score": score,
+        "logit": None if score is None else score.logit,
+        "score": None if score is None else score.score,
         "score_error": None,
         "verdict": None,
     }
+    return attempt if score is None or score.text_logit is None else {**attempt, "text_logit": score.text_logit}

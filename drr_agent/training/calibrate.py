@@ -23,7 +23,7 @@ def calibrate_dm(
 ) -> Metrics:
     """Fit a DM's calibration anew and store it, with its metrics, in the folder.
 
-    Consensus parameters that were fitted to the old scores are removed.
+    Consensus parameters and certificates that belong to the old scores are removed.
 
     Args:
         path: a DM folder.
@@ -50,7 +50,9 @@ def calibrate_dm(
     metrics["judged_share"] = sum(_is_by_judge(row) for row in known) / len(known)
     stored = {**read_manifest(path).metrics, split: metrics}
     add_questions(Path(path), (row["question_key"] for row in known))
-    update_manifest(Path(path), calibration=calibration, calibrated_on=split, metrics=stored, consensus=None)
+    update_manifest(
+        Path(path), calibration=calibration, calibrated_on=split, metrics=stored, consensus=None, certificates=()
+    )
     return metrics
 
 

@@ -2,11 +2,11 @@
 
 import operator
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
-from drr_agent.dm.protocol import DiscriminativeModel
+from drr_agent.dm.protocol import DiscriminativeModel, Score
 from drr_agent.errors import DataError
 from drr_agent.grading import Grader
 from drr_agent.state import Attempt, Label
@@ -40,8 +40,12 @@ class LabelledLog(NamedTuple):
     coverage: Coverage
 
 
-def label_questions(rows: Sequence[Behavior], dm: DiscriminativeModel) -> LabelledLog:
+def label_questions(rows: Sequence[Behavior], dm: DiscriminativeModel | Mapping[str, Score]) -> LabelledLog:
     """Scored attempts by question and Reasoner, each run in use by itself, with what they count.
+
+    Args:
+        rows: any.
+        dm: what scores them; or scores made elsewhere, by the id of the row. An attempt without one is unscored.
 
     Raises:
         DataError: there are rows, and every question has an answer without a label.
@@ -53,13 +57,13 @@ def label_questions(rows: Sequence[Behavior], dm: DiscriminativeModel) -> Labell
     return LabelledLog(_score(counted, dm), coverage)
 
 
-def _score(counted: Sequence[tuple[Reading, float]], dm: DiscriminativeModel) -> list[LabelledQuestion]:
-    answered = [row for reading, _ in counted for row in reading.rows if row["answer"] is not None]
-    scores = dm.score([to_request(row) for row in answered])
-    by_id = {row["id"]: score.score for row, score in zip(answered, scores, strict=True)}
+def _score(
+    counted: Sequence[tuple[Reading, float]], dm: DiscriminativeModel | Mapping[str, Score]
+) -> list[LabelledQuestion]:
+    by_id = dm if isinstance(dm, Mapping) else _ask(dm, [row for reading, _ in counted for row in reading.rows])
     return [
         LabelledQuestion(
-            [to_attempt(row, score=by_id.get(row["id"])) for row in reading.rows],
+            [to_attempt(row, by_id.get(row["id"])) for row in reading.rows],
             [row["label"] if is_labelled(row) else None for row in reading.rows],
             weight,
             reading.question,
@@ -67,6 +71,12 @@ def _score(counted: Sequence[tuple[Reading, float]], dm: DiscriminativeModel) ->
         )
         for reading, weight in counted
     ]
+
+
+def _ask(dm: DiscriminativeModel, rows: Sequence[Behavior]) -> dict[str, Score]:
+    answered = [row for row in rows if row["answer"] is not None]
+    scores = dm.score([to_request(row) for row in answered])
+    return {row["id"]: score for row, score in zip(answered, scores, strict=True)}
 
 
 def _draws(rows: Sequence[Behavior]) -> list[int]:

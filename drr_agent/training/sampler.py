@@ -19,9 +19,10 @@ class PairSampler(Sampler[int]):
     depends on the seed and the epoch alone, so a resumed training sees the rows it would have seen.
 
     Args:
-        groups: which rows may be compared, such as question and Reasoner; length n.
+        groups: which rows may be compared, such as those of a question and Reasoner; length n.
         labels: whether each row is right; length n.
         lengths: tokens of each row; length n.
+        own: whether each row's Reasoner has a partner for it; these come together first. Length n.
         batch_size: rows a step.
         chunk_size: most rows of a chunk.
         pairs_only: leave out the rows that no pair can have, for a loss of pairs alone.
@@ -33,13 +34,14 @@ class PairSampler(Sampler[int]):
         groups: Sequence[Hashable],
         labels: Sequence[bool],
         lengths: Sequence[int],
+        own: Sequence[bool],
         *,
         batch_size: int,
         chunk_size: int,
         pairs_only: bool,
         seed: int,
     ) -> None:
-        self._labels, self._lengths = labels, lengths
+        self._labels, self._lengths, self._own = labels, lengths, own
         self._batch_size, self._chunk_size, self._seed = batch_size, chunk_size, seed
         self._epoch = 0
         members: dict[Hashable, list[int]] = {}
@@ -77,7 +79,7 @@ class PairSampler(Sampler[int]):
         """Groups in pieces of at most the chunk size."""
         chunks = []
         for rows in self._groups:
-            drawn = generator.sample(rows, len(rows))
+            drawn = sorted(generator.sample(rows, len(rows)), key=lambda row: not self._own[row])
             right = [row for row in drawn if self._labels[row]]
             wrong = [row for row in drawn if not self._labels[row]]
             turns = [row for pair in zip_longest(right, wrong) for row in pair if row is not None]

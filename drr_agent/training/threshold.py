@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from drr_agent.training.logged import (
     require_judged,
     shuffled,
 )
+from drr_agent.training.operating import Counts, Walks, choose_cutoff
 from drr_agent.training.weights import Coverage
 
 _THRESHOLDS = tuple(round(0.01 * step, 2) for step in range(5, 100))
@@ -46,9 +47,7 @@ def choose_threshold(
 ) -> Operating:
     """The cheapest threshold that is as accurate as the best within a mean number of Reasoner calls.
 
-    As accurate: at most one standard error of the paired difference over questions below. The plain maximum would be
-    mostly luck. Where neighbors do the same, the middle one is taken, which is furthest from doing otherwise. Means and
-    errors are weighted; see `drr_agent.training.weights`. Questions with an unlabelled answer are left out.
+    As accurate: see `drr_agent.training.operating`. Questions with an unlabelled answer are left out.
 
     Args:
         questions: scored, labelled attempts; not those the result is reported on.
@@ -61,78 +60,19 @@ def choose_threshold(
         DataError: there is no question whose every answer has a label.
     """
     questions = require_judged(questions, purpose="replay")
-    if mean_calls is None:
-        adaptive = MajorityPolicy(confidence=0.95, grader=policy.grader)
-        _, mean_calls = replay(questions, adaptive, max_turns=max_turns)
-    readings, counts = _read(questions, policy, max_turns), _Counts.of(questions)
-    tried = [_try(threshold, readings, counts) for threshold in _THRESHOLDS]
-    affordable = [trial for trial in tried if trial.calls <= mean_calls] or tried[:1]
-    best = max(affordable, key=lambda trial: trial.accuracy)
-    good = [trial for trial in affordable if _as_good(trial, best, counts)]
-    calls = min(trial.calls for trial in good)
-    plateau = [trial for trial in good if trial.calls == calls]
-    chosen = plateau[len(plateau) // 2]
-    policy = replace(policy, threshold=chosen.threshold)
-    return Operating(policy, chosen.accuracy, chosen.calls, counts.effective)
+    affordable = adaptive_calls(questions, policy.grader, max_turns) if mean_calls is None else mean_calls
+    counts = Counts.of(questions)
+    chosen = choose_cutoff(_read(questions, policy, max_turns), counts, _THRESHOLDS, mean_calls=affordable)
+    return Operating(replace(policy, threshold=chosen.cutoff), chosen.accuracy, chosen.calls, counts.effective)
 
 
-class _Counts(NamedTuple):
-    """What the questions given count, some of which may be runs of one question."""
-
-    weights: np.ndarray
-    """Shape (questions given,)."""
-    places: np.ndarray
-    """Number of the distinct question, same shape."""
-
-    @classmethod
-    def of(cls, questions: Sequence[LabelledQuestion]) -> Self:
-        numbers: dict[object, int] = {}
-        keys = [place if question.key is None else question.key for place, question in enumerate(questions)]
-        places = [numbers.setdefault(key, len(numbers)) for key in keys]
-        return cls(np.array([question.weight for question in questions]), np.array(places))
-
-    @property
-    def effective(self) -> float:
-        totals = np.bincount(self.places, self.weights)
-        return float(totals.sum() ** 2 / (totals**2).sum())
-
-    def mean(self, values: np.ndarray) -> float:
-        return float((self.weights * values).sum() / self.weights.sum())
-
-    def standard_error(self, values: np.ndarray) -> float:
-        """Of the mean, by linearization: distinct questions are independent, runs of one are not."""
-        deviations = np.bincount(self.places, self.weights * (values - self.mean(values)))
-        return float(np.sqrt((deviations**2).sum()) / self.weights.sum())
+def adaptive_calls(questions: Sequence[LabelledQuestion], grader: Grader, max_turns: int) -> float:
+    """Mean calls of adaptive self-consistency, at the confidence its authors propose."""
+    return replay(questions, MajorityPolicy(confidence=0.95, grader=grader), max_turns=max_turns)[1]
 
 
-class _Trial(NamedTuple):
-    """A threshold on the questions it may be chosen on."""
-
-    threshold: float
-    right: np.ndarray
-    """Share of a question's readings that end right, shape (questions given,)."""
-    accuracy: float
-    calls: float
-    """Mean Reasoner calls."""
-
-
-def _as_good(trial: _Trial, best: _Trial, counts: _Counts) -> bool:
-    deficit = best.right - trial.right
-    return counts.mean(deficit) <= counts.standard_error(deficit) + 1e-12
-
-
-class _Readings(NamedTuple):
+def _read(questions: Sequence[LabelledQuestion], policy: ConsensusPolicy, max_turns: int) -> Walks:
     """The policy's choice after each turn of each reading; it does not depend on the threshold."""
-
-    confidence: np.ndarray
-    """Shape (readings, turns); -1 where the log had ended."""
-    right: np.ndarray
-    """Same shape."""
-    ends: np.ndarray
-    """Index of each reading's last turn, shape (readings,)."""
-
-
-def _read(questions: Sequence[LabelledQuestion], policy: ConsensusPolicy, max_turns: int) -> _Readings:
     generator, identical = random.Random(0), replace(policy, grader=IDENTICAL)
     rows: list[list[tuple[float, bool]]] = []
     for question in questions:
@@ -144,15 +84,7 @@ def _read(questions: Sequence[LabelledQuestion], policy: ConsensusPolicy, max_tu
             )
     ends = np.array([len(row) - 1 for row in rows])
     table = np.array([row + [(-1.0, False)] * (max_turns - len(row)) for row in rows])
-    return _Readings(table[:, :, 0], table[:, :, 1], ends)
-
-
-def _try(threshold: float, readings: _Readings, counts: _Counts) -> _Trial:
-    accepted = readings.confidence >= threshold
-    stop = np.where(accepted.any(axis=1), accepted.argmax(axis=1), readings.ends)
-    right = readings.right[np.arange(len(stop)), stop].reshape(-1, ORDERS).mean(axis=1)
-    calls = counts.mean(stop.reshape(-1, ORDERS).mean(axis=1)) + 1
-    return _Trial(threshold, right, counts.mean(right), calls)
+    return Walks(table[:, :, 0], table[:, :, 1] == 1, ends)
 
 
 def replay(

@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drr_agent.dm.folder import add_questions, save_dm
-from drr_agent.dm.fusion import Evidence, Fusion, fit_fusion
-from drr_agent.dm.manifest import DMManifest, TextRecord
-from drr_agent.dm.models import Reading, read_evidence
+from drr_agent.dm.manifest import DMManifest, StoppingRecord, TextRecord
 from drr_agent.dm.quiet import quiet_loading
 from drr_agent.encoding import TEMPLATE_DIGEST
-from drr_agent.training.behaviors import Behavior, is_labelled, to_request
-from drr_agent.training.calibrate import calibrate_readings
+from drr_agent.errors import DataError
+from drr_agent.training.behaviors import Behavior, is_labelled
 from drr_agent.training.checkpoints import Checkpoints, digest_rows
 from drr_agent.training.config import TrainConfig
 from drr_agent.training.dataset import Dataset, require_both_classes
+from drr_agent.training.judgment import Judgment, learn_judgment
 
 if TYPE_CHECKING:
     from drr_agent.dm.classifier import TextClassifier
@@ -41,7 +40,8 @@ def train_dm(
     `accelerate launch`, the first process writes.
 
     Args:
-        train_rows: behaviors to learn from. Those without an answer or a label are left out, here and below.
+        train_rows: behaviors to learn from. Those without an answer or a label teach nothing of right and wrong, here
+            and below; they are part of their runs, where it is learned when to stop.
         validation_rows: behaviors at other questions, to stop early by and to fit fusion and calibration on.
         config: the settings.
         out: a new or empty folder, or one of a training to resume.
@@ -53,7 +53,7 @@ def train_dm(
 
     Raises:
         ConfigError: settings that cannot work, or `out` holds something else.
-        DataError: a split with one class only.
+        DataError: a split with one class only, or no log probabilities where they are to be read.
     """
     train = teaching_rows(train_rows, config)
     validation = [row for row in validation_rows if is_labelled(row)]
@@ -67,7 +67,8 @@ def train_dm(
     classifier = None if config.inputs == "signals" else _train_classifier(train, validation, config, checkpoints)
     with _first_process(trained=classifier is not None) as writes:
         if writes:
-            manifest = _describe(train, validation, classifier, config)
+            judgment = learn_judgment(train, train_rows, validation_rows, classifier, config)
+            manifest = _describe(judgment, train, classifier, config)
             digest = rows_digest if dataset_digest is None else dataset_digest
             recorded = manifest.model_copy(update={"train_config": checkpoints.settings, "dataset_digest": digest})
             save_dm(checkpoints.out, recorded, classifier=classifier)
@@ -85,8 +86,8 @@ def train_on(dataset: Dataset, *, config: TrainConfig, out: Path, resume: bool =
     if config.inputs != "signals":
         dataset.require_texts(instead="train on signals alone (`--inputs signals`), or ")
     return train_dm(
-        dataset.labelled("train", weak=config.weak_labels),
-        dataset.labelled("validation"),
+        dataset.rows("train"),
+        dataset.rows("validation"),
         config=config,
         out=out,
         resume=resume,
@@ -109,12 +110,17 @@ def _train_classifier(
     """The classifier of the best checkpoint."""
     from transformers import set_seed
 
-    from drr_agent.dm.classifier import TextClassifier
+    from drr_agent.dm.classifier import TextClassifier, set_reads_reasoner
     from drr_agent.training.backbones import load_backbone, merge_adapters
     from drr_agent.training.trainer import create_trainer
 
+    if config.logprob_input:
+        _require_spans(train)
     set_seed(config.seed)
-    model, tokenizer = load_backbone(config.backbone, max_length=config.max_length, lora=config.lora)
+    model, tokenizer = load_backbone(
+        config.backbone, max_length=config.max_length, lora=config.lora, logprobs=config.logprob_input
+    )
+    set_reads_reasoner(model, config.reasoner_input)
     trainer = create_trainer(model, tokenizer, train, validation, config=config, checkpoints=checkpoints.path)
     if trainer.is_world_process_zero():
         checkpoints.begin()
@@ -123,57 +129,33 @@ def _train_classifier(
     return TextClassifier(merge_adapters(model), tokenizer, max_length=config.max_length)
 
 
+def _require_spans(rows: Sequence[Behavior]) -> None:
+    """Refuse to learn from log probabilities where there are none; some rows may be without."""
+    if not any(row["logprobs"] and row["spans"] for row in rows):
+        raise DataError(
+            "expected training rows with the Reasoner's token log probabilities and their places for `logprob_input`, "
+            f"got none in {len(rows)}; log attempts with logprobs anew and harvest them, or leave the option out"
+        )
+
+
 def _describe(
-    train: Sequence[Behavior],
-    validation: Sequence[Behavior],
-    classifier: "TextClassifier | None",
-    config: TrainConfig,
+    judgment: Judgment, teaching: Sequence[Behavior], classifier: "TextClassifier | None", config: TrainConfig
 ) -> DMManifest:
-    """Fit what stands between the logits and the score, and write down the whole."""
-    fusion, readings = _fuse(train, validation, classifier, config)
-    calibration, metrics = calibrate_readings(readings, validation, seed=config.seed)
+    """Write down all but the weights."""
     text = TextRecord(template_digest=TEMPLATE_DIGEST, max_length=config.max_length, backbone=config.backbone)
+    stopping = judgment.stopping
     return DMManifest(
         inputs=config.inputs,
         text=None if classifier is None else text,
-        fusion=fusion,
-        calibration=calibration,
+        fusion=judgment.fusion,
+        calibration=judgment.calibration,
         calibrated_on="validation",
-        reasoners=tuple(sorted({row["reasoner"] for row in train})),
-        prompts=tuple(sorted({row["prompts"] for row in train if row["prompts"] is not None})),
-        metrics={"validation": metrics},
+        stopping=None if stopping is None else StoppingRecord(model=stopping),
+        no_stopping=judgment.no_stopping,
+        reasoners=tuple(sorted({row["reasoner"] for row in teaching})),
+        prompts=tuple(sorted({row["prompts"] for row in teaching if row["prompts"] is not None})),
+        metrics={"validation": judgment.metrics},
     )
-
-
-def _fuse(
-    train: Sequence[Behavior],
-    validation: Sequence[Behavior],
-    classifier: "TextClassifier | None",
-    config: TrainConfig,
-) -> tuple[Fusion | None, list[Reading]]:
-    """The fusion, and what it reads in the validation rows.
-
-    With a classifier it is fitted on validation, where the classifier's logits are as uncertain as live; signals alone
-    learn from the training rows.
-    """
-    seen = _evidence(validation, classifier)
-    if config.inputs == "text":
-        return None, read_evidence(None, seen)
-    rows = train if classifier is None else validation
-    fusion = fit_fusion(
-        _evidence(train, None) if classifier is None else seen,
-        [row["label"] == "correct" for row in rows],
-        [row["question_key"] for row in rows],
-        inputs=config.inputs,
-        signals=config.signals,
-        seed=config.seed,
-    )
-    return fusion, read_evidence(fusion, seen)
-
-
-def _evidence(rows: Sequence[Behavior], classifier: "TextClassifier | None") -> list[Evidence]:
-    logits = [None] * len(rows) if classifier is None else classifier.logits([to_request(row) for row in rows])
-    return [Evidence(logit, row["signals"]) for logit, row in zip(logits, rows, strict=True)]
 
 
 @contextmanager

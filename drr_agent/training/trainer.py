@@ -16,13 +16,13 @@ from transformers import (
     TrainingArguments,
 )
 
-from drr_agent.dm.classifier import accept_margins, pad_rows
-from drr_agent.encoding import encode_tokens
+from drr_agent.dm.classifier import accept_margins, pad_rows, read_tokens
 from drr_agent.errors import DataError, DMError
 from drr_agent.training.behaviors import Behavior, to_request
 from drr_agent.training.calibrate import ranking
 from drr_agent.training.config import TrainConfig
 from drr_agent.training.losses import Objective
+from drr_agent.training.pairing import Pairing, pair_attempts
 from drr_agent.training.progress import ProgressLine
 from drr_agent.training.sampler import PairSampler
 
@@ -35,8 +35,7 @@ class TokenRow(TypedDict):
 
     tokens: list[int]
     label: bool
-    group: int
-    """The same for attempts at one question by one Reasoner."""
+    pairing: Pairing
 
 
 class PairTrainer(Trainer):
@@ -67,18 +66,20 @@ class PairTrainer(Trainer):
     ) -> torch.Tensor | tuple[torch.Tensor, Any]:
         """The objective of a batch, and the logits where they are asked for."""
         outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
-        loss = self._objective(accept_margins(outputs.logits), inputs["labels"], inputs["groups"])
+        margins = accept_margins(outputs.logits)
+        loss = self._objective(margins, inputs["labels"], inputs["groups"], inputs["weights"])
         return (loss, {"logits": outputs.logits}) if return_outputs else loss
 
 
-def tokenize(rows: Sequence[Behavior], tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> list[TokenRow]:
-    """Labelled behaviors as token ids."""
-    tokens = encode_tokens([to_request(row) for row in rows], tokenizer, max_length=max_length)
-    groups: dict[tuple[str, str], int] = {}
-    numbers = [groups.setdefault((row["question_key"], row["reasoner"]), len(groups)) for row in rows]
+def tokenize(
+    rows: Sequence[Behavior], model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, config: TrainConfig
+) -> list[TokenRow]:
+    """Labelled behaviors as the ids that the model reads."""
+    tokens = read_tokens(model, tokenizer, [to_request(row) for row in rows], max_length=config.max_length)
+    pairings = pair_attempts(rows, cross_reasoner=config.cross_reasoner)
     return [
-        {"tokens": ids, "label": row["label"] == "correct", "group": group}
-        for ids, row, group in zip(tokens, rows, numbers, strict=True)
+        {"tokens": ids, "label": row["label"] == "correct", "pairing": pairing}
+        for ids, row, pairing in zip(tokens, rows, pairings, strict=True)
     ]
 
 
@@ -95,8 +96,8 @@ def create_trainer(
 
     AUROC breaks ties, and decides where no validation question is mixed. Rows must have an answer and a label.
     """
-    learned = tokenize(train, tokenizer, max_length=config.max_length)
-    judged = tokenize(validation, tokenizer, max_length=config.max_length)
+    learned = tokenize(train, model, tokenizer, config=config)
+    judged = tokenize(validation, model, tokenizer, config=config)
     # Rows of one length together, so that little is padded.
     order = sorted(range(len(judged)), key=lambda index: len(judged[index]["tokens"]))
     ordered = [validation[index] for index in order]
@@ -108,7 +109,7 @@ def create_trainer(
         train_dataset=learned,
         eval_dataset=[judged[index] for index in order],
         processing_class=tokenizer,
-        data_collator=partial(_collate, pad_token_id=tokenizer.pad_token_id),
+        data_collator=partial(_collate, pad_token_id=tokenizer.pad_token_id, hard_weight=config.hard_pair_weight),
         compute_metrics=partial(_evaluate, rows=ordered),
         callbacks=[ProgressLine()] if config.progress else [],
     )
@@ -120,9 +121,10 @@ def create_trainer(
 
 def _sampler(rows: Sequence[TokenRow], config: TrainConfig) -> PairSampler:
     sampler = PairSampler(
-        [row["group"] for row in rows],
+        [row["pairing"].group for row in rows],
         [row["label"] for row in rows],
         [len(row["tokens"]) for row in rows],
+        [row["pairing"].own for row in rows],
         batch_size=config.batch_size,
         chunk_size=config.attempts_per_question,
         pairs_only=config.bce_weight == 0,
@@ -130,8 +132,8 @@ def _sampler(rows: Sequence[TokenRow], config: TrainConfig) -> PairSampler:
     )
     if len(sampler) == 0:
         raise DataError(
-            f"expected questions with right and wrong attempts by one Reasoner to train on pairs alone, got none in "
-            f"{len(rows)} rows; log several attempts a question, or set `bce_weight` above 0"
+            f"expected questions with right and wrong attempts to train on pairs alone, got none in {len(rows)} rows; "
+            "log several attempts a question, or set `bce_weight` above 0"
         )
     return sampler
 
@@ -172,15 +174,20 @@ def _objective(rows: Sequence[TokenRow], config: TrainConfig) -> Objective:
         right = sum(row["label"] for row in rows)
         accept, reject = len(rows) / (2 * right), len(rows) / (2 * (len(rows) - right))
     return Objective(
-        bce_weight=config.bce_weight, pair_weight=config.pair_weight, accept_weight=accept, reject_weight=reject
+        bce_weight=config.bce_weight,
+        pair_weight=config.pair_weight,
+        list_weight=config.list_weight,
+        accept_weight=accept,
+        reject_weight=reject,
     )
 
 
-def _collate(rows: Sequence[TokenRow], *, pad_token_id: int) -> dict[str, torch.Tensor]:
+def _collate(rows: Sequence[TokenRow], *, pad_token_id: int, hard_weight: float) -> dict[str, torch.Tensor]:
     return {
         **pad_rows([row["tokens"] for row in rows], pad_token_id),
         "labels": torch.tensor([int(row["label"]) for row in rows]),
-        "groups": torch.tensor([row["group"] for row in rows]),
+        "groups": torch.tensor([row["pairing"].group for row in rows]),
+        "weights": torch.tensor([hard_weight if row["pairing"].hard else 1.0 for row in rows]),
     }
 
 

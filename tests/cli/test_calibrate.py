@@ -3,12 +3,18 @@
 import json
 import random
 import sys
+import warnings
 
 import pytest
 from fakes import make_attempt, make_run
+from training.test_certification import behaviors
 
 from drr_agent.cli import main
+from drr_agent.cli.inputs import telling_uncertified
+from drr_agent.dm.folder import load_dm, read_manifest
+from drr_agent.errors import UncertifiedWarning
 from drr_agent.runs import RunLog
+from drr_agent.training.dataset.writer import write_dataset
 
 WARNINGS = {
     "judged": "of the calibration labels are a judge's: its errors become the DM's",
@@ -21,12 +27,12 @@ WARNINGS = {
 def drr(monkeypatch, capsys):
     """Call the program; its standard output and standard error."""
 
-    def call(*arguments):
+    def call(*arguments, status=0):
         monkeypatch.setattr(sys, "argv", ["drr", *map(str, arguments)])
         with pytest.raises(SystemExit) as caught:
             main()
         captured = capsys.readouterr()
-        assert not caught.value.code, captured.err
+        assert (caught.value.code or 0) == status, captured.err
         return captured.out, " ".join(captured.err.split())
 
     return call
@@ -97,3 +103,79 @@ def test_the_table_has_the_counts(calibrate):
     out, _ = calibrate(live_runs(300, explore=0.25, labels="human:ann"))
     for name in ("judged share", "loop explored", "loop censored", "loop left out", "loop effective questions"):
         assert name in out
+
+
+@pytest.fixture
+def folders(drr, tmp_path):
+    """A dataset of so many questions to calibrate on, and a DM that was trained on others; made by a function."""
+
+    def make(questions):
+        fractions = {"train": 0.3, "validation": 0.2, "calibration": 0.5, "test": 0.0}
+        write_dataset(behaviors(2 * questions, signal="logprob_mean"), tmp_path / "data", fractions=fractions)
+        drr("train", tmp_path / "data", "--out", tmp_path / "dm", "--inputs", "signals", "--quiet")
+        return tmp_path / "dm", tmp_path / "data"
+
+    return make
+
+
+PROMISE = ["--target-error", "0.2", "--confidence", "0.95", "--max-turns", "4"]
+
+
+def test_a_certificate_is_told_and_stored_until_the_dm_is_calibrated_anew(drr, folders):
+    dm, data = folders(240)
+    out, _ = drr("calibrate", dm, data, "--quiet", *PROMISE)
+    (certificate,) = read_manifest(dm).certificates
+    assert certificate.sentence in " ".join(out.split())
+    assert "certified coverage" in out
+    assert load_dm(dm).stopping.accept_at == certificate.threshold
+    assert certificate.depends_on.policy == repr(load_dm(dm).stopping)
+    found = json.loads(drr("calibrate", dm, data, "--quiet", "--json", *PROMISE)[0])
+    assert found["certified_threshold"] == certificate.threshold
+    assert found["certified_coverage_low"] < found["certified_coverage"] <= found["certified_coverage_high"]
+    assert read_manifest(dm).certificates == (certificate,), "the same data, the same certificate"
+    drr("calibrate", dm, data, "--quiet", "--max-turns", "4")
+    assert read_manifest(dm).certificates == ()
+
+
+def test_a_refusal_leaves_what_calibration_without_it_would(drr, folders):
+    dm, data = folders(30)
+    drr("calibrate", dm, data, "--quiet", "--max-turns", "4")
+    plain = read_manifest(dm)
+    out, err = drr("calibrate", dm, data, "--quiet", "--json", "--max-turns", "4", "--target-error", "0.05", status=1)
+    assert "not certified:" in err
+    assert "labelled questions are too few" in err
+    assert json.loads(out)["needed_questions"] >= 59
+    assert read_manifest(dm) == plain
+
+
+def test_a_target_that_is_no_share_changes_nothing(drr, folders):
+    dm, data = folders(30)
+    before = read_manifest(dm)
+    _, err = drr("calibrate", dm, data, "--target-error", "5", status=2)
+    assert "`target_error` must be between 0 and 1, got 5.0" in err
+    assert read_manifest(dm) == before
+
+
+def test_a_certificate_of_a_mix_is_told_to_hold_for_no_graph(drr, folders, tmp_path):
+    dm, _ = folders(30)
+    rows = behaviors(240, signal="logprob_mean", seed=1)
+    mixed = [{**row, "reasoner": "big" if place % 8 < 4 else "tiny"} for place, row in enumerate(rows)]
+    write_dataset(
+        mixed, tmp_path / "mixed", fractions=dict.fromkeys(("train", "validation", "test"), 0.0) | {"calibration": 1.0}
+    )
+    _, err = drr("calibrate", dm, tmp_path / "mixed", "--quiet", *PROMISE)
+    assert "No graph will run certified by it" in err
+    assert read_manifest(dm).certificates[0].depends_on.reasoners == ("big", "tiny")
+
+
+def warn_twice():
+    with telling_uncertified():
+        warnings.warn("the graph runs uncertified", UncertifiedWarning, stacklevel=1)
+        warnings.warn("of another kind", UserWarning, stacklevel=1)
+
+
+def test_an_uncertified_graph_is_told_of_and_other_warnings_stay(capsys):
+    with pytest.warns(UserWarning, match="of another kind") as caught:
+        warn_twice()
+    assert len(caught) == 1
+    assert capsys.readouterr().err == "the graph runs uncertified\n"

@@ -4,11 +4,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 from dm.tiny_models import POSITIONS, tiny_classifier
+from fakes import ScriptedChatModel, TableDM
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.messages import AIMessage, HumanMessage
 
+from drr_agent import create_drr_graph
 from drr_agent.dm import classifier as module
-from drr_agent.dm.classifier import TextClassifier, length_batches
+from drr_agent.dm.classifier import TextClassifier, length_batches, reads_reasoner, set_reads_reasoner
 from drr_agent.dm.protocol import ScoreRequest
 from drr_agent.encoding import encode
 from drr_agent.errors import ConfigError
@@ -105,3 +108,43 @@ def test_batches_hold_every_row_once_and_stay_within_the_limit(lengths, most):
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
     for batch in batches:
         assert len(batch) == 1 or len(batch) * max(lengths[row] for row in batch) <= most
+
+
+@pytest.mark.parametrize("reads", [True, False], ids=["trained-on-names", "trained-without"])
+def test_a_name_is_read_only_where_it_was_trained_on(tmp_path, reads):
+    model, tokenizer = tiny_classifier([*TEXTS, "Reasoner: alpha beta"], encoder=True)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    set_reads_reasoner(model, reads)
+    model.save_pretrained(tmp_path)
+    saved = type(model).from_pretrained(tmp_path)
+    classifier = TextClassifier(saved, tokenizer, max_length=128, device="cpu")
+    unnamed, one, other = (
+        classifier.logits([request._replace(reasoner=name) for request in REQUESTS]) for name in (None, "alpha", "beta")
+    )
+    assert (one == pytest.approx(other, abs=1e-4)) is not reads
+    assert (one == pytest.approx(unnamed, abs=1e-4)) is not reads
+
+
+def test_a_backbone_that_read_names_is_told_to_stop():
+    model, tokenizer = tiny_classifier(TEXTS, encoder=True)
+    set_reads_reasoner(model, True)
+    set_reads_reasoner(model, False)
+    assert not reads_reasoner(TextClassifier(model, tokenizer, max_length=64, device="cpu").model)
+
+
+def test_the_loop_says_who_made_an_attempt():
+    dm = TableDM({"4": 1.0})
+    graph = create_drr_graph(ScriptedChatModel(replies=["so\nAnswer: 4"]), dm)
+    run = graph.invoke({"messages": [HumanMessage("2 + 2?")]})["drr"]
+    assert [request.reasoner for request in dm.requests] == [run["reasoner"]]
+    assert [(request.logprobs, request.spans) for request in dm.requests] == [(None, None)]
+    assert run["reasoner"]
+
+
+def test_the_loop_says_how_likely_each_token_was_and_where_it_stands():
+    content = [{"token": token, "logprob": value} for token, value in (("so", -0.5), ("\nAnswer: 4", -1.5))]
+    reply = AIMessage("so\nAnswer: 4", response_metadata={"logprobs": {"content": content}})
+    dm = TableDM({"4": 1.0})
+    create_drr_graph(ScriptedChatModel(replies=[reply]), dm).invoke({"messages": [HumanMessage("2 + 2?")]})
+    assert [(request.logprobs, request.spans) for request in dm.requests] == [([-0.5, -1.5], [0, None])]

@@ -60,7 +60,9 @@ def test_a_saved_dm_scores_as_it_did(tmp_path, inputs, encoder):
     dm = load_dm(tmp_path, device="cpu")
     assert isinstance(dm, DiscriminativeModel)
     assert dm.score(REQUESTS) == before
-    assert [score.logit for score in before] == classifier.logits(REQUESTS)
+    assert [score.text_logit for score in before] == classifier.logits(REQUESTS)
+    fused = before[0].text_logit if inputs == "text" else 0.1 + math.asinh(before[0].text_logit) + 2 * math.asinh(0.5)
+    assert before[0].logit == pytest.approx(fused), "text and signals together"
 
 
 def test_signals_alone_score_by_the_formula(tmp_path):
@@ -69,7 +71,8 @@ def test_signals_alone_score_by_the_formula(tmp_path):
     known, missing = dm.score(REQUESTS)
     assert known.score == pytest.approx(1 / (1 + math.exp(-(0.5 * (0.1 + 2 * math.asinh(0.5)) - 0.2))))
     assert missing.score == pytest.approx(1 / (1 + math.exp(-(0.5 * (0.1 - 1.0) - 0.2))))
-    assert known.logit is None
+    assert known.logit == pytest.approx(0.1 + 2 * math.asinh(0.5))
+    assert known.text_logit is None
 
 
 def test_the_folder_is_an_ordinary_transformers_folder(tmp_path):

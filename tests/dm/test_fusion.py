@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drr_agent.dm.fusion import Evidence, Fusion, Term, fit_fusion
+from drr_agent.dm.fusion import Evidence, Fusion, Term, fit_columns, fit_fusion
 from drr_agent.errors import DataError
 from drr_agent.evaluation.metrics import auroc, within_question_auroc
 
@@ -124,3 +124,95 @@ def test_what_cannot_be_fitted_is_refused(change, inputs, message):
     rows, labels = change(rows, labels)
     with pytest.raises(DataError, match=message):
         fit_fusion(rows, labels, groups, inputs=inputs)
+
+
+VALUES = st.none() | st.floats(-1e6, 1e6) | st.sampled_from([math.nan, math.inf, -math.inf])
+
+
+@given(rows=st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=5))
+def test_columns_are_fused_as_rows_are(rows):
+    terms = (
+        Term(name="a", unit=2.0, center=0.3, scale=0.7, weight=1.5, missing=-0.4),
+        Term(name="b", unit=0.1, center=-1.0, scale=3.0, weight=-0.8),
+        Term(name="absent", unit=1.0, center=0.0, scale=1.0, weight=1.0, missing=0.25),
+    )
+    fusion = Fusion(text=None, signals=terms, intercept=0.1, regularization=1.0)
+    columns = {name: np.array(column, dtype=float) for name, column in zip("ab", zip(*rows, strict=True), strict=True)}
+    each = [fusion.fuse(Evidence(None, dict(zip("ab", row, strict=True)))) for row in rows]
+    assert fusion.fuse_columns(columns).tolist() == pytest.approx(each)
+
+
+def make_columns(**settings):
+    rows, labels, groups = make_evidence(**settings)
+    return {"value": np.array([row.signals["value"] for row in rows], dtype=float)}, labels, groups
+
+
+def test_columns_are_fitted_as_rows_are():
+    columns, labels, groups = make_columns(signal=1.0, missing=0.3)
+    assert fit_columns(columns, labels, groups) == fit_fusion(
+        *make_evidence(signal=1.0, missing=0.3), inputs="signals", signals=["value"]
+    )
+
+
+def test_what_is_not_finite_is_missing():
+    columns, labels, groups = make_columns(signal=1.0, missing=0.3)
+    wild = np.where(np.isnan(columns["value"]), np.inf, columns["value"])
+    assert fit_columns({"value": wild}, labels, groups) == fit_columns(columns, labels, groups)
+
+
+def weight_of(columns, labels, groups, **settings):
+    """The weight of `value`, where the penalty is known."""
+    fusion = fit_columns(columns, labels, groups, pair_weight=0.0, regularization=1.0, **settings)
+    return next(term.weight for term in fusion.signals if term.name == "value")
+
+
+def test_a_row_that_counts_twice_is_a_row_that_stands_there_twice():
+    columns, labels, groups = make_columns(signal=1.0)
+    twice = np.arange(len(labels)) % 3 == 0
+    weighted = weight_of(columns, labels, groups, row_weights=np.where(twice, 2.0, 1.0))
+    rows = np.concatenate([np.arange(len(labels)), np.flatnonzero(twice)])
+    copied = weight_of({"value": columns["value"][rows]}, np.array(labels)[rows].tolist(), [groups[r] for r in rows])
+    assert weighted == pytest.approx(copied, rel=0.1), "but for what is typical of the values"
+    assert weighted != pytest.approx(weight_of(columns, labels, groups), rel=1e-6)
+
+
+def test_weights_are_relative():
+    given_columns = make_columns(signal=1.0)
+    counts = np.linspace(1.0, 3.0, len(given_columns[1]))
+    assert weight_of(*given_columns, row_weights=counts) == pytest.approx(
+        weight_of(*given_columns, row_weights=1000 * counts)
+    )
+
+
+@pytest.mark.parametrize(
+    ("signal", "sign", "kept"),
+    [
+        pytest.param(1.0, 1, True, id="speaks for, and may"),
+        pytest.param(1.0, -1, False, id="speaks for, and must not"),
+        pytest.param(-1.0, -1, True, id="speaks against, and may"),
+        pytest.param(-1.0, 1, False, id="speaks against, and must not"),
+        pytest.param(-1.0, 0, True, id="free"),
+    ],
+)
+def test_signs_hold(signal, sign, kept):
+    columns, labels, groups = make_columns(signal=signal)
+    columns["other"] = np.random.default_rng(3).normal(labels, 1)
+    weight = weight_of(columns, labels, groups, signs={"value": sign, "unknown": 1})
+    free = weight_of(columns, labels, groups)
+    assert weight == (pytest.approx(free) if kept else 0.0)
+    assert np.sign(free) == np.sign(signal)
+
+
+def test_what_was_left_out_for_its_sign_leaves_its_place_to_the_others():
+    columns, labels, groups = make_columns(signal=1.0)
+    alone = weight_of(columns, labels, groups)
+    columns["other"] = np.random.default_rng(1).normal(labels, 1)
+    fusion = fit_columns(columns, labels, groups, pair_weight=0.0, regularization=1.0, signs={"other": -1})
+    assert {term.name: term.weight for term in fusion.signals} == {"value": pytest.approx(alone), "other": 0.0}
+
+
+def test_a_known_penalty_is_kept():
+    columns, labels, groups = make_columns(signal=1.0)
+    fusions = {c: fit_columns(columns, labels, groups, regularization=c) for c in (1e-4, 1.0)}
+    assert [fusion.regularization for fusion in fusions.values()] == [1e-4, 1.0]
+    assert 0 < fusions[1e-4].signals[0].weight < 0.5 * fusions[1.0].signals[0].weight

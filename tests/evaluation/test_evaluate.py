@@ -96,6 +96,7 @@ def test_one_attempt_at_temperature_0_is_a_rival(tmp_path):
     assert accuracy["single_pass", "at temperature 0"] == 1.0
     assert report.comparisons[0].baseline == "single pass at temperature 0", "DRR is held against the better of the two"
     assert "Looping hurts here" in report.verdict
+    assert report.verdict.endswith(" So: do not.")
 
 
 def test_a_reasoner_without_a_temperature_says_what_to_do(tmp_path):

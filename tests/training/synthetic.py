@@ -55,6 +55,7 @@ def make_behavior(question: str = "How many apples?", **changes: Any) -> Behavio
         "truncated": False,
         "signals": {},
         "logprobs": None,
+        "spans": None,
         "input_tokens": 10,
         "output_tokens": 10,
         "reasoner": "tiny",

@@ -87,7 +87,7 @@ def test_a_logged_attempt_becomes_a_behavior(write):
     assert [row_id.rpartition(":")[0] for row_id in (first["id"], second["id"])] == ["r1:1", "r1:2"]
     assert [first["label"], second["label"]] == ["incorrect", "correct"]
     assert first["label_source"] == "grader:auto"
-    assert first["signals"] == {"x": 0.25, "y": None}
+    assert {"x": 0.25, "y": None, "logprob_mean": -1.0}.items() <= first["signals"].items()
     assert (first["input_tokens"], second["input_tokens"]) == (10, None)
     assert (second["feedback"], second["origin"], second["prompts"]) == ("history", "distilled", "p")
     assert result.sources[0].kind == "runs"

@@ -11,8 +11,9 @@ rows = st.lists(st.tuples(st.integers(0, 8), st.booleans(), st.integers(1, 99)),
 
 def make_sampler(given_rows, **changes):
     groups, labels, lengths = (list(column) for column in zip(*given_rows, strict=True)) if given_rows else ([], [], [])
+    own = changes.pop("own", [True] * len(groups))
     settings = {"batch_size": 8, "chunk_size": 4, "pairs_only": False, "seed": 0, **changes}
-    return PairSampler(groups, labels, lengths, **settings)
+    return PairSampler(groups, labels, lengths, own, **settings)
 
 
 @given(given_rows=rows, epoch=st.integers(0, 3))
@@ -71,3 +72,15 @@ def test_rows_of_one_length_come_together():
         return sum(len(batch) * max(batch) - sum(batch) for batch in lengths)
 
     assert padding(list(make_sampler(given_rows))) < 0.3 * padding(list(range(640)))
+
+
+def test_a_reasoners_own_pairs_come_together_before_those_with_others():
+    # at each question one Reasoner's right and wrong attempt, and two right ones that have no partner of their own
+    given_rows = [(question, row != 1, 10) for question in range(20) for row in range(4)]
+    own = [row < 2 for _ in range(20) for row in range(4)]
+    sampler = make_sampler(given_rows, own=own, chunk_size=2, batch_size=2)
+    order = list(sampler)
+    place = {row: position for position, row in enumerate(order)}
+    assert all(abs(place[4 * question] - place[4 * question + 1]) == 1 for question in range(20))
+    sampler.set_epoch(1)
+    assert order != list(sampler)

@@ -5,12 +5,16 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from dm.tiny_models import save_backbone
 from training.synthetic import make_behavior, make_behaviors, texts_of
+from transformers import EvalPrediction
 
 from drr_agent.dm import load_dm, read_manifest
 from drr_agent.errors import ConfigError, DataError, DMError, MissingExtraError
+from drr_agent.training import trainer as trainer_module
+from drr_agent.training.backbones import load_backbone
 from drr_agent.training.behaviors import to_request
 from drr_agent.training.calibrate import ranking
 from drr_agent.training.config import LoraConfig, TrainConfig
@@ -18,6 +22,7 @@ from drr_agent.training.dataset.writer import write_dataset
 from drr_agent.training.progress import ProgressLine
 from drr_agent.training.redaction import Redaction
 from drr_agent.training.train import teaching_rows, train_dm, train_on
+from drr_agent.training.trainer import create_trainer
 
 TRAIN, VALIDATION, TEST = make_behaviors(90, seed=1), make_behaviors(30, seed=2), make_behaviors(60, seed=3)
 MIXED_SIGNALS = {"signal": 1.5}
@@ -55,7 +60,10 @@ def within(dm, rows=TEST):
     [
         pytest.param("decoder", {}, id="decoder-mixed"),
         pytest.param("decoder", {"bce_weight": 0.0}, id="decoder-pairs"),
-        pytest.param("encoder", {"class_weight": "balanced"}, id="encoder-balanced"),
+        pytest.param(
+            "decoder", {"bce_weight": 0.0, "pair_weight": 0.0, "list_weight": 1.0, "max_steps": 120}, id="decoder-lists"
+        ),
+        pytest.param("encoder", {"bce_weight": 1.0, "class_weight": "balanced"}, id="encoder-balanced"),
     ],
 )
 def test_a_difference_in_the_text_is_learned(tmp_path, backbones, kind, weights):
@@ -71,6 +79,106 @@ def test_labels_that_the_text_does_not_tell_leave_chance(tmp_path, backbones):
     )
     out = train_dm(train, validation, config=make_config(backbones["decoder"], max_steps=40), out=tmp_path)
     assert 0.38 < within(load_dm(out, device="cpu"), test) < 0.62
+
+
+def test_the_best_checkpoint_is_kept_and_the_training_ends_early(tmp_path, backbones, monkeypatch):
+    selections, seen = iter([0.5, 0.9, 0.6, 0.7, 0.8]), []
+
+    def evaluate(prediction, *, rows):
+        margins = prediction.predictions[:, 1] - prediction.predictions[:, 0]
+        seen.append(dict(zip((row["id"] for row in rows), margins.tolist(), strict=True)))
+        return {"selection": next(selections)}
+
+    monkeypatch.setattr(trainer_module, "_evaluate", evaluate)
+    config = make_config(backbones["decoder"], max_steps=20, evaluations=10, early_stopping_patience=3)
+    dm = load_dm(train_dm(TRAIN, VALIDATION, config=config, out=tmp_path / "dm"), device="cpu")
+    kept = [score.logit for score in dm.score([to_request(row) for row in VALIDATION])]
+    assert len(seen) == 5, "three evaluations without a better one end it"
+    assert kept == pytest.approx([seen[1][row["id"]] for row in VALIDATION], abs=1e-4)
+    assert kept != pytest.approx([seen[4][row["id"]] for row in VALIDATION], abs=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        pytest.param([3, 2, -1, -2], [3, -1, 1, 2], id="within-question-first"),
+        pytest.param([3, 0, 1, -1], [3, 1, 0, -1], id="auroc-breaks-ties"),
+    ],
+)
+def test_checkpoints_are_compared_within_questions(better, worse):
+    # two attempts at an easy question, two at a hard one
+    rows = [
+        make_behavior(question, label=label)
+        for question, label in (("easy", "correct"), ("easy", "incorrect"), ("hard", "correct"), ("hard", "incorrect"))
+    ]
+
+    def selection(margins):
+        logits = np.array([[0.0, margin] for margin in margins])
+        return trainer_module._evaluate(EvalPrediction(logits, None), rows=rows)["selection"]
+
+    assert selection(better) > selection(worse)
+
+
+def test_the_learning_rate_warms_up(tmp_path, backbones):
+    config = make_config(backbones["decoder"], max_steps=20, warmup_ratio=0.2)
+    model, tokenizer = load_backbone(config.backbone, max_length=96, lora=None)
+    trainer = create_trainer(model, tokenizer, TRAIN, VALIDATION, config=config, checkpoints=tmp_path)
+    trainer.create_optimizer_and_scheduler(20)
+    rates = []
+    for _ in range(20):
+        rates.append(trainer.lr_scheduler.get_last_lr()[0])
+        trainer.optimizer.step()
+        trainer.lr_scheduler.step()
+    assert rates[0] == 0
+    assert rates.index(max(rates)) == 4
+
+
+def test_a_batch_knows_what_is_compared_and_what_is_hard(tmp_path, backbones):
+    rows = [
+        make_behavior("one?", answer="4", rationale="so"),
+        make_behavior("one?", answer="5", label="incorrect", copies=2),
+        make_behavior("two?", answer="4"),
+    ]
+    config = make_config(backbones["decoder"], hard_pair_weight=2.5)
+    model, tokenizer = load_backbone(config.backbone, max_length=96, lora=None)
+    trainer = create_trainer(model, tokenizer, rows, rows, config=config, checkpoints=tmp_path)
+    batch = trainer.data_collator(trainer.train_dataset)
+    assert batch["labels"].tolist() == [1, 0, 1]
+    assert batch["weights"].tolist() == [2.5, 2.5, 1.0]
+    assert len(set(batch["groups"].tolist()[:2])) == 1 < len(set(batch["groups"].tolist()))
+    assert trainer.compute_loss(model, batch).item() > 0
+
+
+@pytest.mark.parametrize("cross", [True, False], ids=["across", "apart"])
+def test_a_reasoner_that_is_only_right_learns_from_another(tmp_path, backbones, cross):
+    rows = [{**row, "reasoner": f"tiny {row['label']}"} for row in TRAIN]
+    config = make_config(backbones["decoder"], bce_weight=0.0, cross_reasoner=cross)
+    if not cross:
+        with pytest.raises(DataError, match="pairs alone"):
+            train_dm(rows, VALIDATION, config=config, out=tmp_path)
+        return
+    assert within(load_dm(train_dm(rows, VALIDATION, config=config, out=tmp_path), device="cpu")) > 0.9
+
+
+@pytest.mark.parametrize("reads", [True, False], ids=["named", "unnamed"])
+def test_several_reasoners_in_one_dm(tmp_path, backbones, reads):
+    def of_two(rows):
+        """Of a Reasoner that is always right, and of one that says the same and is said to be wrong."""
+        return [
+            make_behavior(
+                row["question"], id=f"{who}:{row['id']}", rationale=row["rationale"], reasoner=who, label=label
+            )
+            for row in rows
+            for who, label in (("one", "correct"), ("two", "incorrect"))
+        ]
+
+    train, validation, test = of_two(TRAIN[:200]), of_two(VALIDATION[:40]), of_two(TEST[:60])
+    config = make_config(backbones["decoder"], max_steps=40, bce_weight=1.0, reasoner_input=reads)
+    dm = load_dm(train_dm(train, validation, config=config, out=tmp_path), device="cpu")
+    assert dm.manifest.train_config["reasoner_input"] is reads
+    scores = [score.score for score in dm.score([to_request(row) for row in test])]
+    found = ranking(scores, test)["auroc"]
+    assert found > 0.85 if reads else found == pytest.approx(0.5)
 
 
 def test_a_killed_training_goes_on_where_it_stopped(tmp_path, backbones, monkeypatch):
@@ -247,7 +355,9 @@ def test_a_missing_extra_names_its_installation(tmp_path, monkeypatch):
         pytest.param({"warmup_ratio": 1.0}, r"`warmup_ratio` must be in \[0, 1\)", id="warmup"),
         pytest.param({"attempts_per_question": 1}, "`attempts_per_question` must be at least 2", id="attempts"),
         pytest.param({"max_steps": 0}, "`max_steps` must be at least 1, or None", id="steps"),
-        pytest.param({"bce_weight": 0.0, "pair_weight": 0.0}, "must not both be 0", id="no-loss"),
+        pytest.param({"bce_weight": 0.0, "pair_weight": 0.0}, "must not all be 0", id="no-loss"),
+        pytest.param({"list_weight": -1.0}, "`list_weight` must be 0 or more", id="list-weight"),
+        pytest.param({"hard_pair_weight": 0.0}, "`hard_pair_weight` must be above 0", id="hard-pair-weight"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(changes, message):

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _ROWS_PER_GROUP = 2_000
 _CHARACTERS_PER_GROUP = 8_000_000
 """A group is what is in memory at a time: whichever of the two it reaches first ends it."""
+_LATER = {"spans": None}
+"""Columns that older files lack."""
 
 
 class BehaviorWriter:
@@ -61,7 +63,7 @@ def read_behaviors(path: Path) -> Iterator[Behavior]:
         for group in range(file.num_row_groups):
             for record in file.read_row_group(group).to_pylist():
                 signals = {signal["name"]: signal["value"] for signal in record["signals"]}
-                yield cast("Behavior", {**record, "signals": signals})
+                yield cast("Behavior", {**_LATER, **record, "signals": signals})
 
 
 def behavior_schema() -> "pa.Schema":
@@ -76,5 +78,6 @@ def behavior_schema() -> "pa.Schema":
         "truncated": pa.bool_(),
         "signals": pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64())])),  # `datasets` reads no maps
         "logprobs": pa.list_(pa.float64()),
+        "spans": pa.list_(pa.int64()),
     }
     return pa.schema([(name, types.get(name, pa.string())) for name in Behavior.__annotations__])

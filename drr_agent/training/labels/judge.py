@@ -14,7 +14,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage
 
 from drr_agent.errors import ConfigError
-from drr_agent.parsing import read_truncated, split_reasoning
+from drr_agent.metadata import read_truncated
+from drr_agent.parsing import split_reasoning
 from drr_agent.reasoners.failures import costs_its_call
 from drr_agent.reasoners.resolve import describe_reasoner
 from drr_agent.state import Label

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from drr_agent.errors import ConfigError, ReasonerError
 from drr_agent.lines import hold
-from drr_agent.parsing import read_usage
+from drr_agent.metadata import read_usage
 from drr_agent.redaction import redact
 from drr_agent.runs import Reject
 from drr_agent.state import NO_USAGE, Usage, add_usage

@@ -127,7 +127,7 @@ def _distance(score: float | None, threshold: float) -> float:
 
 
 def _shown(row: Behavior) -> Behavior:
-    return {**row, "signals": {}, "logprobs": None}
+    return {**row, "signals": {}, "logprobs": None, "spans": None}
 
 
 @dataclass(kw_only=True)

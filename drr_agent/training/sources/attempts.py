@@ -10,6 +10,7 @@ from drr_agent.columns import CellError, valid_text
 from drr_agent.errors import DataError
 from drr_agent.policy import first_accepted
 from drr_agent.questions import question_key
+from drr_agent.signals import DEFAULT_SIGNALS, SignalInput, compute_signals
 from drr_agent.state import Attempt, Run, RunLabel
 from drr_agent.training.behaviors import Behavior, BehaviorOrigin, judged
 from drr_agent.training.drops import Flaw
@@ -108,13 +109,14 @@ class RunSource:
         metered = usage["unmetered_calls"] == 0
         question, write = self.redaction.question(run["question"]), self.redaction.optional
         origin: BehaviorOrigin = "explored" if logged.explored else run["origin"]
+        rationale = self.redaction.text(attempt["rationale"])
         return {
             "id": logged.row_id,
             "run_id": run["run_id"],
             "question_key": question_key(self.redaction.clean(run["question"])),
             "question": question,
             "context": self.redaction.text(run["context"]),
-            "rationale": self.redaction.text(attempt["rationale"]),
+            "rationale": rationale,
             "answer": write(attempt["answer"]),
             "target": write(run["target"]),
             **judged(self._labels(logged)),
@@ -123,8 +125,9 @@ class RunSource:
             "copies": 1,
             "feedback": attempt["feedback"],
             "truncated": attempt["truncated"],
-            "signals": attempt["signals"],
+            "signals": _all_signals(run["question"], attempt),
             "logprobs": attempt["logprobs"],
+            "spans": _known_spans(attempt, rationale),
             "input_tokens": usage["input_tokens"] if metered else None,
             "output_tokens": usage["output_tokens"] if metered else None,
             "reasoner": run["reasoner"],
@@ -177,6 +180,20 @@ class _Logged(NamedTuple):
         """Whether a judgment is of this attempt."""
         run = self.entry.run
         return label["turn"] == self.attempt["turn"] or (label["turn"] is None and self.place == run["choice"])
+
+
+def _all_signals(question: str, attempt: Attempt) -> dict[str, float | None]:
+    """The signals as recorded, and those that an older log lacks as far as its texts tell, read as they were live."""
+    absent = {name: signal for name, signal in DEFAULT_SIGNALS.items() if name not in attempt["signals"]}
+    return {**attempt["signals"], **compute_signals(absent, SignalInput(question=question, draft=attempt))}
+
+
+def _known_spans(attempt: Attempt, written: str) -> list[int | None] | None:
+    """Where the tokens stand in the rationale as it is written; where some of it was redacted, nobody knows."""
+    spans = attempt.get("spans")
+    if spans is None or written != attempt["rationale"] or len(spans) != len(attempt["logprobs"] or ()):
+        return None
+    return spans if all(span is None or 0 <= span < len(written) for span in spans) else None
 
 
 def _propensity(run: Run, *, explored: bool) -> float | None:

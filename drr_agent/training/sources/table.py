@@ -180,6 +180,7 @@ class TableSource:
             "truncated": draft["truncated"],
             "signals": compute_signals(DEFAULT_SIGNALS, SignalInput(question=question, draft=draft)),
             "logprobs": draft["logprobs"],
+            "spans": None,
             "input_tokens": numbers["input_tokens"],
             "output_tokens": numbers["output_tokens"],
             "reasoner": "unknown" if texts["reasoner"] is None else texts["reasoner"],

@@ -18,6 +18,7 @@ from drr_agent.errors import ConfigError, DataError
 from drr_agent.lines import hold
 from drr_agent.training.behaviors import SPLITS, assign_split
 from drr_agent.training.dataset import DEFAULT_FRACTIONS, load_dataset, require_both_classes
+from drr_agent.training.dataset.manifest import FileRecord
 from drr_agent.training.dataset.writer import write_dataset
 from drr_agent.training.drops import Drop
 from drr_agent.training.harvest import harvest_dataset
@@ -32,6 +33,7 @@ def behavior(number=0, **changes):
         "draw": number % 2,
         "signals": {"logprob_mean": -0.5, "truncated": None},
         "logprobs": [-0.25, -0.75],
+        "spans": [None, 0],
         "input_tokens": None,
         "output_tokens": 5,
         "reasoner": "pocket",
@@ -97,6 +99,20 @@ def test_order_and_number_of_harvests_do_not_matter(tmp_path_factory, order, cut
         if part:
             write_dataset(part, root / "grown")
     assert contents(root / "grown") == contents(root / "whole")
+
+
+def test_a_dataset_of_before_spans_is_read_and_grows(folder):
+    dataset = write_dataset([behavior(1)], folder, fractions={"train": 1.0})
+    for record in dataset.manifest.files.values():
+        pq.write_table(pq.read_table(folder / record.name).drop_columns("spans"), folder / record.name)
+    files = {split: FileRecord.of(split, folder / record.name) for split, record in dataset.manifest.files.items()}
+    for split, record in files.items():
+        (folder / dataset.manifest.files[split].name).rename(folder / record.name)
+    old = dataset.manifest.model_copy(update={"files": files})
+    (folder / "manifest.json").write_text(old.model_dump_json())
+    assert rows_by_id(load_dataset(folder)) == {"r1:1": behavior(1, spans=None)}
+    assert write_dataset([behavior(1)], folder).digest == dataset.digest
+    assert rows_by_id(load_dataset(folder)) == {"r1:1": behavior(1)}
 
 
 def test_growing_adds_only_what_is_new(folder):

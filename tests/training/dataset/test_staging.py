@@ -246,6 +246,7 @@ sightings = st.fixed_dictionaries(
         "draw": st.none() | st.integers(0, 20),
         "truncated": st.none() | st.booleans(),
         "logprobs": st.none() | st.lists(st.floats(-1, 0), max_size=2),
+        "spans": st.none() | st.lists(st.none() | st.integers(0, 20), max_size=2),
         "verdict": st.sampled_from([None, "accept", "reject"]),
         "signals": st.dictionaries(st.sampled_from(["a", "b", "c"]), maybe_floats, max_size=3),
         "labels": labels,

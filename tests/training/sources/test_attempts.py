@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from drr_agent.errors import DataError
 from drr_agent.grading import AUTO
 from drr_agent.questions import question_key
+from drr_agent.signals import DEFAULT_SIGNALS
 from drr_agent.state import Attempt, Run
 from drr_agent.training.dataset.writer import write_dataset
 from drr_agent.training.drops import Flaw
@@ -69,10 +70,12 @@ def said(value, turn=None, source="human:ann", at=AT):
 
 
 def test_a_behavior_is_its_attempt_and_its_run():
-    attempt = make_attempt("4", 0.9, turn=1, signals={"a": None, "b": 0.5}, logprobs=[-0.5], feedback="first")
+    attempt = make_attempt(
+        "4", 0.9, turn=1, signals={"a": None, "b": 0.5}, logprobs=[-0.5], spans=[0], feedback="first"
+    )
     given = make_run("r1", [attempt], target="4.0", draw=2, dm="d", context="human: hi", reasoner="m")
     [behavior] = behaviors(LoggedRun("entry 1", given, dataset="gsm8k"))
-    assert behavior == {
+    assert behavior | {"signals": attempt["signals"]} == {
         "id": attempt_ids(given, DEFAULT_REDACTION)[0],
         "run_id": "r1",
         "question_key": question_key("2 + 2?"),
@@ -92,6 +95,7 @@ def test_a_behavior_is_its_attempt_and_its_run():
         "truncated": False,
         "signals": {"a": None, "b": 0.5},
         "logprobs": [-0.5],
+        "spans": [0],
         "input_tokens": 10,
         "output_tokens": 5,
         "reasoner": "m",
@@ -104,6 +108,34 @@ def test_a_behavior_is_its_attempt_and_its_run():
         "dataset": "gsm8k",
         "started_at": AT,
     }
+
+
+@pytest.mark.parametrize(
+    ("changes", "redaction", "expected"),
+    [
+        pytest.param({}, DEFAULT_REDACTION, [0, None, 3], id="as logged"),
+        pytest.param({"rationale": f"so {KEY}"}, DEFAULT_REDACTION, None, id="a secret has gone"),
+        pytest.param({}, Redaction(capture="digest"), None, id="a hash of the text"),
+        pytest.param({"spans": [0, None]}, DEFAULT_REDACTION, None, id="fewer than logprobs"),
+        pytest.param({"spans": [0, None, 7]}, DEFAULT_REDACTION, None, id="beyond the rationale"),
+        pytest.param({"spans": [0, None, -(2**63) - 1]}, DEFAULT_REDACTION, None, id="no place"),
+        pytest.param({"logprobs": None}, DEFAULT_REDACTION, None, id="no logprobs"),
+    ],
+)
+def test_spans_are_of_the_rationale_as_it_is_written(changes, redaction, expected):
+    attempt = make_attempt("4", **{"rationale": "so it i", "logprobs": [-0.5] * 3, "spans": [0, None, 3], **changes})
+    [behavior] = behaviors(run(attempt), redaction=redaction)
+    assert behavior["spans"] == expected
+
+
+def test_signals_that_an_older_log_lacks_are_computed_and_recorded_ones_stay():
+    recorded = {"mine": 0.5, "logprob_mean": None, "log_length": 9.0}
+    attempt = make_attempt("4", rationale="2 + 2 = 5", signals=recorded, logprobs=[-0.5])
+    [behavior] = behaviors(make_run("r1", [attempt]))
+    signals = behavior["signals"]
+    assert signals.keys() == recorded.keys() | DEFAULT_SIGNALS.keys()
+    assert recorded.items() <= signals.items()
+    assert (signals["logprob_min"], signals["arithmetic_errors"], signals["token_entropy"]) == (-0.5, 1.0, None)
 
 
 @pytest.mark.parametrize(

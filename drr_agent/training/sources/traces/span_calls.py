@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from langchain_core.messages import AIMessage
 
-from drr_agent.parsing import Parser, clean_text, read_usage
+from drr_agent.metadata import read_usage
+from drr_agent.parsing import Parser, clean_text
 from drr_agent.state import Usage, add_usage
 from drr_agent.training.drops import Flaw
 from drr_agent.training.sources.protocol import LostEntry

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from langchain_core.load import dumpd
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, messages_to_dict
 
-from drr_agent.parsing import read_logprobs, read_truncated, read_usage, split_reasoning
+from drr_agent.metadata import read_logprobs, read_truncated, read_usage
+from drr_agent.parsing import split_reasoning
 from drr_agent.training.sources.traces.chat_messages import read_message, read_sequence
 from drr_agent.training.sources.traces.exchanges import (
     asks_tools_alone,

@@ -1,0 +1,162 @@
+"""One log, split again and again: what the parts of a DM and its policies come to on questions they never saw.
+
+Everything is fitted on one part of the questions, settings are chosen on another, and figures are of the third.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from drr_agent.dm.calibration import apply_calibration, fit_calibration
+from drr_agent.dm.fusion import Evidence, Fusion, Inputs
+from drr_agent.dm.models import read_evidence
+from drr_agent.dm.protocol import Score
+from drr_agent.evaluation.comparison import Point, equal_cost_mix
+from drr_agent.evaluation.metrics import Floats, ece, within_question_auroc
+from drr_agent.policy import MajorityPolicy, ThresholdPolicy
+from drr_agent.replay.families import Family
+from drr_agent.replay.forms import AdaptiveFamily, ThresholdFamily
+from drr_agent.replay.frontier import Frontier, Hull, trace
+from drr_agent.replay.paths import suggest_settings
+from drr_agent.replay.readings import Orders, Readings
+from drr_agent.replay.stopping_form import StoppingFamily
+from drr_agent.stopping import StoppingModel, StoppingPolicy
+from drr_agent.training.behaviors import Behavior, is_labelled
+from drr_agent.training.config import TrainConfig
+from drr_agent.training.judgment import fuse_held_out
+from drr_agent.training.logged import LabelledQuestion, label_questions
+from drr_agent.training.paths import tabulate
+from drr_agent.training.stopping import fit_stopping
+from drr_agent.training.worth import recalibrate
+
+SHARES = {"fit": 0.5, "calibration": 0.1, "test": 0.4}
+
+
+def part_of(key: str, seed: int, shares: Mapping[str, float] = SHARES) -> str:
+    """The part of a question under a seed."""
+    position = int(hashlib.sha256(f"{seed}:{key}".encode()).hexdigest()[:8], 16) / 2**32
+    for name, share in shares.items():
+        position -= share
+        if position < 0:
+            return name
+    return next(reversed(shares))
+
+
+def split(rows: Sequence[Behavior], seed: int, shares: Mapping[str, float] = SHARES) -> dict[str, list[Behavior]]:
+    """The rows by part."""
+    parts: dict[str, list[Behavior]] = {name: [] for name in shares}
+    for row in rows:
+        parts[part_of(row["question_key"], seed, shares)].append(row)
+    return parts
+
+
+def score(
+    parts: Mapping[str, list[Behavior]], logits: Mapping[str, float], inputs: Inputs
+) -> tuple[Fusion | None, dict[str, Score]]:
+    """Fuse on `fit`, calibrate there too, and score everything: attempts of `fit` by fusions that left them out."""
+    rows = [row for part in parts.values() for row in part if row["answer"] is not None]
+    evidence = {row["id"]: Evidence(logits.get(row["id"]), row["signals"]) for row in rows}
+    learned = [row for row in parts["fit"] if is_labelled(row)]
+    fusion, readings = fuse_held_out(learned, rows, evidence, TrainConfig(inputs=inputs))
+    known = [row for row in (*parts["fit"], *parts["calibration"]) if is_labelled(row)]
+    found = fit_calibration(
+        [readings[row["id"]].fused for row in known],
+        [row["label"] == "correct" for row in known],
+        [row["question_key"] for row in known],
+    )
+    names = list(readings)
+    probabilities = apply_calibration(found.calibration, [readings[name].fused for name in names])
+    return fusion, {
+        name: Score(float(p), readings[name].fused, text_logit=readings[name].logit)
+        for name, p in zip(names, probabilities, strict=True)
+    }
+
+
+def rescore(fusion: Fusion, rows: Sequence[Behavior], logits: Mapping[str, float]) -> dict[str, Score]:
+    """Scores by a fusion that was fitted elsewhere, uncalibrated."""
+    answered = [row for row in rows if row["answer"] is not None]
+    found = read_evidence(fusion, [Evidence(logits.get(row["id"]), row["signals"]) for row in answered])
+    return {
+        row["id"]: Score(float(1 / (1 + np.exp(-np.clip(reading.fused, -50, 50)))), reading.fused)
+        for row, reading in zip(answered, found, strict=True)
+    }
+
+
+def ranking(rows: Sequence[Behavior], scores: Mapping[str, Score]) -> tuple[float | None, float | None]:
+    """Within-question AUROC and ECE."""
+    known = [row for row in rows if is_labelled(row)]
+    values, labels = [scores[row["id"]].score for row in known], [row["label"] == "correct" for row in known]
+    logits = [scores[row["id"]].logit or 0.0 for row in known]
+    return within_question_auroc(logits, labels, [row["question_key"] for row in known]), ece(values, labels)
+
+
+def questions_of(rows: Sequence[Behavior], scores: Mapping[str, Score]) -> list[LabelledQuestion]:
+    """Scored attempts by question."""
+    return label_questions(rows, scores).questions
+
+
+def learn(parts: Mapping[str, list[Behavior]], scores: Mapping[str, Score]) -> StoppingModel:
+    """When to stop, from `fit`, recalibrated on `calibration`."""
+    model = fit_stopping(questions_of(parts["fit"], scores))
+    table = tabulate(questions_of(parts["calibration"], scores))
+    return model.model_copy(update={"answers": recalibrate(model.answers, table)})
+
+
+def frontiers(
+    questions: Sequence[LabelledQuestion], model: StoppingModel | None, *, orders: Orders, max_turns: int
+) -> dict[str, Frontier]:
+    """Each policy over its settings: ours, the paper's rule, adaptive self-consistency."""
+    readings = Readings.of(questions, max_turns=max_turns, orders=orders)
+    families: list[Family] = [AdaptiveFamily(policy=MajorityPolicy(confidence=0.95))]
+    if any(attempt["score"] is not None for question in questions for attempt in question.attempts):
+        families.append(ThresholdFamily(policy=ThresholdPolicy()))
+    if model is not None:
+        families.append(StoppingFamily(policy=StoppingPolicy(model=model)))
+    return {family.name: _trace(family, readings) for family in families}
+
+
+def _trace(family: Family, readings: Readings) -> Frontier:
+    if family.name == "adaptive":  # the lead takes few values, and each of them is a setting
+        values = family.walk(readings).value
+        settings: Sequence[float] = sorted(set((values[np.isfinite(values)] - 1e-9).tolist()))
+    else:
+        settings = family.settings or suggest_settings(family.walk(readings), readings)
+    return trace(family, readings, settings)
+
+
+class Standing(NamedTuple):
+    """A policy against adaptive self-consistency at its best setting, on some questions."""
+
+    rival_accuracy: float
+    rival_calls: float
+    calls: float
+    """To reach that accuracy; infinity where it does not."""
+    gain: Floats
+    """Right answers more at that many calls, a value a question."""
+
+    @property
+    def ratio(self) -> float:
+        """Of calls."""
+        return self.calls / self.rival_calls
+
+
+def best_setting(frontier: Frontier) -> int:
+    """The most accurate setting, the cheapest of those within 0.05 points."""
+    calls, accuracy = frontier.points.T
+    return int(min(np.flatnonzero(accuracy >= accuracy.max() - 0.0005), key=lambda place: calls[place]))
+
+
+def stand(ours: Frontier, rival: Frontier, place: int) -> Standing:
+    """Set a frontier against one setting of a rival, on the same questions."""
+    calls, accuracy = rival.points[place]
+    points = [Point(*point) for point in ours.points]
+    mix = equal_cost_mix(points, calls)
+    mixed = sum(share * ours.right[index] for index, share in mix.items())
+    return Standing(accuracy, calls, Hull(ours.points).calls_at(accuracy), mixed - rival.right[place])
+
+
+def oracle(questions: Sequence[LabelledQuestion]) -> float:
+    """Share of the questions with any right attempt."""
+    return float(np.mean([any(label == "correct" for label in question.labels) for question in questions]))

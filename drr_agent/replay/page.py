@@ -1,0 +1,45 @@
+"""The replay as one page that needs nothing else: no script, no font, no request."""
+
+from collections.abc import Sequence
+
+from drr_agent.evaluation.page import draw_if_possible, fill_template
+from drr_agent.evaluation.verdict import Word
+from drr_agent.replay import wording
+from drr_agent.replay.charts import MOST_SIGNALS, Pictures, draw_pictures, letters
+from drr_agent.replay.report import ReplayReport, Slice
+
+_FINDINGS: dict[Word, str] = {
+    "use it": "Use it.",
+    "shadow it": "Shadow it: run it beside what you use now, and let it decide nothing yet.",
+    "do not": "Do not use it.",
+}
+_KINDS = {"reasoner": "Reasoner", "dataset": "Dataset", "length": "Length of the first rationale"}
+
+
+def render_page(report: ReplayReport) -> str:
+    """The HTML of a replay; without matplotlib it has the tables, and says what brings the pictures.
+
+    Raises:
+        MissingExtraError: jinja2 is not installed.
+    """
+    nothing: Pictures = {}
+    pictures, missing = draw_if_possible(lambda: draw_pictures(report), nothing)
+    return fill_template(
+        "replay.html.j2",
+        home="drr_agent.replay",
+        report=report,
+        finding=_FINDINGS[report.verdict.word],
+        letters=letters(report),
+        pictures=pictures,
+        missing=missing,
+        slices=_by_kind(report.slices),
+        turns=[part for part in report.slices if part.by == "turn"],
+        wording=wording,
+        most=MOST_SIGNALS,
+    )
+
+
+def _by_kind(slices: Sequence[Slice]) -> dict[str, list[Slice]]:
+    """The parts of the questions by what they are parts by; one that is the whole says nothing."""
+    found = {title: [part for part in slices if part.by == kind] for kind, title in _KINDS.items()}
+    return {title: parts for title, parts in found.items() if len(parts) > 1}

@@ -1,0 +1,159 @@
+"""Policies by one string, as families to replay."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from drr_agent.dm.protocol import DiscriminativeModel
+from drr_agent.errors import ConfigError
+from drr_agent.grading import Grader
+from drr_agent.graphs.drr import default_policy
+from drr_agent.policy import BestScorePolicy, ConsensusPolicy, MajorityPolicy, Policy, ThresholdPolicy
+from drr_agent.replay.families import Family, Labelled, OnePolicy
+from drr_agent.replay.forms import AdaptiveFamily, ConsensusFamily, CountFamily, ThresholdFamily
+from drr_agent.replay.stopping_form import StoppingFamily
+from drr_agent.stopping import StoppingPolicy
+
+VOTING = frozenset({"single", "self_consistency", "adaptive"})
+"""Names of the families that vote, which a DM has to beat at equal calls."""
+ALTERNATIVES = ("single", "self_consistency", "adaptive")
+"""What a policy is set against by default."""
+
+
+class Candidate(NamedTuple):
+    """A family, and its setting where one was given."""
+
+    family: Family
+    setting: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """What all policies of a replay share."""
+
+    dm: DiscriminativeModel | None
+    grader: Grader
+    max_turns: int
+    """The most that the log holds, too: more of them would only look like another setting."""
+
+    @property
+    def counts(self) -> tuple[float, ...]:
+        """Every number of turns."""
+        return tuple(float(turns) for turns in range(1, self.max_turns + 1))
+
+    def candidate(self, given: str | Policy | Family) -> Candidate:
+        """A policy to replay.
+
+        Args:
+            given: a string such as `drr`, `stopping:50`, `consensus`, `threshold:0.7`, `adaptive:0.95`,
+                `self_consistency:5`, `single` or `best_of_n`; any policy; or a family.
+
+        Raises:
+            ConfigError: no policy is called so, its setting is none, or it needs a DM and there is none.
+        """
+        if not isinstance(given, str):
+            return self.of_policy(given) if isinstance(given, Policy) else Candidate(given, _only(given.settings))
+        name, colon, setting = given.strip().partition(":")
+        make = FORMS.get(name)
+        if make is None:
+            raise ConfigError(f"a policy must be one of {', '.join(FORMS)}, got {given!r}; see `drr replay --help`")
+        if self.dm is None and name not in UNSCORED:
+            raise ConfigError(f"the policy {given!r} needs scores, got no DM; name one with `--dm`")
+        found = make(self)
+        return found._replace(setting=self._setting(found, given, setting)) if colon else found
+
+    def of_policy(self, policy: Policy, name: str | None = None) -> Candidate:
+        """Any policy in its own setting; those of known form over their settings, too."""
+        policy = _with_grader(policy, self.grader)
+        if isinstance(policy, StoppingPolicy):
+            return Candidate(StoppingFamily(name=name or "stopping", policy=policy), -1 / policy.worth)
+        if isinstance(policy, ConsensusPolicy):
+            return Candidate(ConsensusFamily(name=name or "consensus", policy=policy), policy.threshold)
+        if isinstance(policy, ThresholdPolicy):
+            return Candidate(ThresholdFamily(name=name or "threshold", policy=policy), policy.threshold)
+        if isinstance(policy, MajorityPolicy) and policy.confidence is not None:
+            return Candidate(AdaptiveFamily(name=name or "adaptive", policy=policy), policy.confidence)
+        return Candidate(OnePolicy(name=name or type(policy).__name__, policy=policy, max_turns=self.max_turns), 0.0)
+
+    def _setting(self, found: Candidate, given: str, text: str) -> float:
+        try:
+            number = float(text)
+            setting = found.family.read_setting(number) if isinstance(found.family, Labelled) else number
+            found.family.at(setting)
+        except ValueError as error:  # no number, or one that the policy refuses
+            raise ConfigError(f"expected a setting of {given.partition(':')[0]!r}, got {given!r}: {error}") from error
+        counts = isinstance(found.family, CountFamily)
+        if counts and setting not in found.family.settings:
+            raise ConfigError(
+                f"expected 1 to {self.max_turns} turns, the most that `max_turns` and the log allow, got {given!r}; "
+                "give fewer"
+            )
+        return setting
+
+
+def _with_grader(policy: Policy, grader: Grader) -> Policy:
+    """The policy with the replay's answer equality, where it compares answers."""
+    given: Any = policy
+    graded: Policy = replace(given, grader=grader) if "grader" in getattr(given, "__dataclass_fields__", {}) else policy
+    return graded
+
+
+def _only(settings: object) -> float | None:
+    return float(settings[0]) if isinstance(settings, list | tuple) and len(settings) == 1 else None
+
+
+def _drr(frame: Frame) -> Candidate:
+    """The DM's own default."""
+    return frame.of_policy(default_policy(frame.dm), "drr")
+
+
+def _consensus(frame: Frame) -> Candidate:
+    stored: ConsensusPolicy | None = getattr(frame.dm, "consensus", None)
+    return frame.of_policy(ConsensusPolicy() if stored is None else stored)._replace(setting=None)
+
+
+def _stopping(frame: Frame) -> Candidate:
+    stored: StoppingPolicy | None = getattr(frame.dm, "stopping", None)
+    if stored is None:
+        why = getattr(getattr(frame.dm, "manifest", None), "no_stopping", None) or "it was trained without"
+        raise ConfigError(
+            f"the policy 'stopping' needs a DM that has learned when to stop, got one that has not: {why}"
+        )
+    return frame.of_policy(stored)._replace(setting=None)
+
+
+def _threshold(frame: Frame) -> Candidate:
+    return frame.of_policy(ThresholdPolicy())._replace(setting=None)
+
+
+def _adaptive(frame: Frame) -> Candidate:
+    return frame.of_policy(MajorityPolicy(confidence=0.95))._replace(setting=None)
+
+
+def _self_consistency(frame: Frame) -> Candidate:
+    policy = MajorityPolicy(grader=frame.grader)
+    return Candidate(CountFamily(name="self_consistency", policy=policy, settings=frame.counts), None)
+
+
+def _single(frame: Frame) -> Candidate:
+    return Candidate(CountFamily(name="single", policy=MajorityPolicy(grader=frame.grader), settings=(1.0,)), 1.0)
+
+
+def _best_of_n(frame: Frame) -> Candidate:
+    return Candidate(CountFamily(name="best_of_n", policy=BestScorePolicy(), settings=frame.counts), None)
+
+
+FORMS: Mapping[str, Callable[[Frame], Candidate]] = {
+    "drr": _drr,
+    "stopping": _stopping,
+    "consensus": _consensus,
+    "threshold": _threshold,
+    "best_of_n": _best_of_n,
+    "adaptive": _adaptive,
+    "self_consistency": _self_consistency,
+    "majority": _self_consistency,
+    "single": _single,
+}
+"""By the name that a string opens with."""
+UNSCORED = frozenset({"adaptive", "self_consistency", "majority", "single"})
+"""Those that look at no score."""

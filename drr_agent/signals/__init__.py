@@ -1,0 +1,28 @@
+"""Cheap facts about an attempt, as named numbers.
+
+A signal is a function from a draft and the run so far to a number, or to `None` where it cannot be known. Missing is
+missing, never zero: the fusion learns what a missing value means. Add your own by passing
+`{**DEFAULT_SIGNALS, "my_signal": my_function}` to `create_drr_graph`, and train with the same names.
+
+Those that ship look at the question and the draft alone, whatever the log does not hold is missing, and none takes more
+than linear time. Datasets and DMs store their names: a name never changes its meaning.
+"""
+
+import math
+from collections.abc import Mapping
+
+from drr_agent.signals.form import FORM_SIGNALS
+from drr_agent.signals.given import Signal, SignalInput
+from drr_agent.signals.language import LANGUAGE_SIGNALS
+from drr_agent.signals.logprobs import LOGPROB_SIGNALS
+from drr_agent.signals.numbers import NUMBER_SIGNALS
+
+__all__ = ["DEFAULT_SIGNALS", "Signal", "SignalInput", "compute_signals"]
+
+DEFAULT_SIGNALS: Mapping[str, Signal] = {**LOGPROB_SIGNALS, **FORM_SIGNALS, **NUMBER_SIGNALS, **LANGUAGE_SIGNALS}
+
+
+def compute_signals(signals: Mapping[str, Signal], given: SignalInput) -> dict[str, float | None]:
+    """Every signal's value. A value that is not finite is missing: NaN means nobody knows."""
+    values = {name: signal(given) for name, signal in signals.items()}
+    return {name: float(v) if v is not None and math.isfinite(v) else None for name, v in values.items()}

@@ -1,0 +1,291 @@
+"""Certification: from a log to a promise, and what a log must be for it."""
+
+import collections
+import math
+import random
+
+import pytest
+from fakes import make_attempt
+from simulated import simulate
+from training.synthetic import make_behavior
+
+from drr_agent.dm.calibration import SigmoidCalibration
+from drr_agent.dm.folder import load_dm, read_manifest, save_dm
+from drr_agent.dm.fusion import Fusion, Term
+from drr_agent.dm.manifest import DMManifest
+from drr_agent.errors import ConfigError, DataError
+from drr_agent.policy import ConsensusPolicy, Decision, ThresholdPolicy
+from drr_agent.training.calibrate import calibrate_dm
+from drr_agent.training.certification import Terms, certify_half, certify_policy
+from drr_agent.training.certify import Certified
+from drr_agent.training.independence import halves, one_run_each
+from drr_agent.training.logged import LabelledQuestion
+from drr_agent.training.outcomes import outcomes
+from drr_agent.training.refusal import Refusal
+from drr_agent.training.threshold import calibrate_consensus
+
+TERMS = Terms(target_error=0.2, confidence=0.95, max_turns=4)
+
+
+def question(*scores, labels=None, **changes):
+    """Attempts with these scores, each answer right unless told otherwise; `None` is an attempt without an answer."""
+    attempts = [
+        make_attempt(None if score is None else str(place), score, turn=place + 1) for place, score in enumerate(scores)
+    ]
+    said = ["correct"] * len(scores) if labels is None else labels
+    return LabelledQuestion(
+        attempts, [None if s is None else label for s, label in zip(scores, said, strict=True)]
+    )._replace(**changes)
+
+
+class _Ends:
+    """Ends every run at once, with one outcome."""
+
+    abstain_below = 0.0
+
+    def __init__(self, outcome, choice=0):
+        self.decision = Decision(outcome, choice, 1.0)
+
+    def decide(self, attempts):
+        return self.decision
+
+
+@pytest.mark.parametrize(
+    ("run", "at", "expected"),
+    [
+        pytest.param(question(0.9), ThresholdPolicy, (True, True), id="right"),
+        pytest.param(question(0.9, labels=["incorrect"]), ThresholdPolicy, (True, False), id="wrong"),
+        pytest.param(question(0.2, 0.9, labels=["correct", "incorrect"]), ThresholdPolicy, (True, False), id="later"),
+        pytest.param(question(0.2, 0.3), ThresholdPolicy, (False, False), id="never accepted"),
+        pytest.param(question(0.2, 0.3, 0.9), ThresholdPolicy, (False, False), id="accepted too late"),
+        pytest.param(question(0.2), ThresholdPolicy, (True, False), id="who knows: the worst"),
+        pytest.param(question(None, None), ConsensusPolicy, (False, False), id="no answer"),
+        pytest.param(question(None, None), lambda threshold: _Ends("accept"), (False, False), id="accepts no answer"),
+        pytest.param(question(0.9), lambda threshold: _Ends("accept", None), (False, False), id="accepts nothing"),
+        pytest.param(question(0.9), lambda threshold: _Ends("stop"), (False, False), id="stopped"),
+        pytest.param(question(0.9), lambda threshold: _Ends("review"), (False, False), id="to review"),
+    ],
+)
+def test_what_counts_as_an_accept(run, at, expected):
+    accepted, right = outcomes([run], lambda cutoff: at(threshold=cutoff), [0.8], 2)
+    assert (bool(accepted[0, 0]), bool(right[0, 0])) == expected
+
+
+def test_a_simulated_log_is_certified_and_the_order_helps():
+    settings = {"max_turns": 8, "target_error": 0.2, "confidence": 0.95}
+    cutoffs = [round(0.05 * step, 2) for step in range(8, 20)]
+
+    def at(cutoff):
+        return ConsensusPolicy(threshold=cutoff)
+
+    found = certify_policy(simulate(300, seed=1), at, cutoffs, other=simulate(300, seed=2), **settings)
+    assert isinstance(found, Certified)
+    accepted, right = outcomes(simulate(1000, seed=3), at, [found.cutoff], 8)
+    assert (accepted & ~right).sum() / accepted.sum() <= 0.2
+    assert found.coverage == pytest.approx(accepted.mean(), abs=0.1)
+
+
+def test_short_runs_are_told_of():
+    short = [question(0.1) for _ in range(100)]
+    found = certify_policy(
+        short, lambda cutoff: ThresholdPolicy(threshold=cutoff), [0.5], max_turns=2, target_error=0.05, confidence=0.95
+    )
+    assert isinstance(found, Refusal)
+    assert "100 of 100 runs have fewer than 2 attempts" in found.reason
+
+
+def runs(question_key, *weights, reasoner="a"):
+    return [question(0.9, key=(question_key, "", reasoner), weight=weight) for weight in weights]
+
+
+def test_one_run_a_question():
+    log = [run for number in range(50) for run in runs(f"q{number}", 0.5, 0.5) + runs(f"q{number}", 1.0, reasoner="b")]
+    kept = one_run_each(log)
+    assert sorted(run.key[0] for run in kept) == sorted({run.key[0] for run in log})
+    assert {run.key[2] for run in kept} == {"a", "b"}, "a draw, not the first"
+    assert one_run_each(log) == kept, "the same each time"
+
+
+def test_questions_without_a_key_are_their_own():
+    assert len(one_run_each([question(0.9) for _ in range(5)])) == 5
+
+
+def test_a_weighted_log_is_thinned_by_its_weights():
+    """Half weigh 4, half weigh 1: of the light ones a quarter stays, and who stays has nothing to do with order."""
+    log = [run for number in range(2000) for run in runs(f"q{number}", 4.0 if number % 2 else 1.0)]
+    kept = collections.Counter(run.weight for run in one_run_each(log))
+    assert kept[4.0] == 1000
+    assert kept[1.0] == pytest.approx(250, abs=3 * math.sqrt(1000 * 0.25 * 0.75))
+
+
+def test_of_runs_at_one_question_the_heavy_stands_more_often():
+    log = [run for number in range(1000) for run in runs(f"q{number}", 0.75, 0.25)]
+    heavy = sum(run.weight == 0.75 for run in one_run_each(log))
+    assert heavy == pytest.approx(750, abs=3 * math.sqrt(1000 * 0.75 * 0.25))
+
+
+@pytest.mark.parametrize(
+    ("feedback", "kept"),
+    [
+        pytest.param(["first", "first", "first", "first"], 4, id="draws are one run"),
+        pytest.param(["first", "fresh", "first", "no_answer"], 4, id="which knew of no rejection"),
+        pytest.param(["first", "history", "first", "history"], 2, id="a sequence is a run of its own"),
+    ],
+)
+def test_draws_of_one_question(feedback, kept):
+    run = question(0.1, 0.2, 0.3, 0.4, draws=[0, 0, 1, 1], key=("q", "", "a"))
+    attempts = [{**attempt, "feedback": kind} for attempt, kind in zip(run.attempts, feedback, strict=True)]
+    (one,) = one_run_each([run._replace(attempts=attempts)])
+    assert len(one.attempts) == len(one.labels) == len(one.draws) == kept
+    assert len(set(one.draws)) == (2 if kept == 4 else 1)
+
+
+def behaviors(count, *, attempts=4, seed=0, signal="confidence", **changes):
+    """Questions with a signal that tells right from wrong well, but not perfectly."""
+    generator, rows = random.Random(seed), []
+    for number in range(count):
+        skill = generator.choice([0.3, 0.9])
+        for draw in range(attempts):
+            right = generator.random() < skill
+            rows.append(
+                make_behavior(
+                    f"{seed} question {number}",
+                    id=f"{seed}-{number}:{draw}",
+                    run_id=f"{seed}-{number}-{draw}",
+                    answer="two" if right else f"other {generator.randint(1, 50)}",
+                    label="correct" if right else "incorrect",
+                    draw=draw,
+                    signals={signal: generator.gauss(2.0 if right else 0.0, 1.0)},
+                    **changes,
+                )
+            )
+    return rows
+
+
+@pytest.fixture
+def dm(tmp_path):
+    """A DM of the one signal, as if trained on questions of its own."""
+    term = Term(name="confidence", unit=1.0, center=0.0, scale=1.0, weight=2.0)
+    manifest = DMManifest(
+        inputs="signals",
+        text=None,
+        fusion=Fusion(text=None, signals=(term,), intercept=-1.0, regularization=1.0),
+        calibration=SigmoidCalibration(kind="temperature", slope=1.0, intercept=0.0),
+        calibrated_on="validation",
+    )
+    save_dm(tmp_path / "dm", manifest)
+    return tmp_path / "dm"
+
+
+def fit_to(path, seen):
+    def fit(rows):
+        seen.append(rows)
+        calibrate_dm(path, rows, progress=False)
+        return calibrate_consensus(path, rows, max_turns=4)
+
+    return fit
+
+
+def certify_on(dm, rows, terms=TERMS):
+    seen = []
+    promise, _ = certify_half(dm, rows, fit_to(dm, seen), terms, dataset="d" * 12)
+    return promise, seen
+
+
+def test_halves_share_no_question_and_stay_as_a_log_grows():
+    rows = behaviors(200)
+    fitting, certifying = halves(rows)
+    keys = [{row["question_key"] for row in part} for part in (fitting, certifying)]
+    assert keys[0].isdisjoint(keys[1])
+    assert len(fitting) + len(certifying) == len(rows)
+    assert min(map(len, keys)) > 70
+    assert halves(rows[:400])[0] == [row for row in fitting if row in rows[:400]]
+
+
+def test_a_certificate_is_stored_with_what_it_depends_on(dm):
+    rows = behaviors(400)
+    promise, seen = certify_on(dm, rows)
+    manifest, loaded = read_manifest(dm), load_dm(dm)
+    assert manifest.certificates == (promise,)
+    assert promise.depends_on.model_dump() == {
+        "dm": loaded.digest,
+        "policy": repr(loaded.consensus),
+        "prompts": ("0123456789ab",),
+        "reasoners": ("tiny",),
+        "feedback": ("fresh",),
+        "dataset": "d" * 12,
+    }
+    assert loaded.consensus.threshold == promise.threshold
+    assert promise.questions == len({row["question_key"] for row in halves(rows)[1]})
+    assert (promise.max_turns, promise.judged_share, promise.wrong <= promise.accepted) == (4, 0.0, True)
+    assert promise.error_bound <= 0.2
+    assert seen == [halves(rows)[0]], "what certifies was never fitted to"
+    assert {row["question_key"] for row in rows} <= loaded.seen, "an evaluation leaves all of them out"
+
+
+def test_thirty_labels_are_refused_before_anything_is_fitted(dm):
+    promise, seen = certify_on(dm, behaviors(30), Terms(target_error=0.05, confidence=0.95, max_turns=4))
+    assert isinstance(promise, Refusal)
+    assert promise.needed >= 59
+    assert "30 labelled questions" in promise.reason
+    assert seen == []
+    assert read_manifest(dm).certificates == ()
+
+
+def test_what_the_log_cannot_tell_is_not_promised(dm):
+    """Turns beyond the log are not certified, and a judge's labels and unknown prompts are told."""
+    rows = [
+        {**row, "label_source": "judge:m"} if place % 2 else row
+        for place, row in enumerate(behaviors(400, prompts=None))
+    ]
+    promise, _ = certify_on(dm, rows, Terms(target_error=0.2, confidence=0.95, max_turns=8))
+    assert promise.max_turns == 4
+    assert promise.judged_share == pytest.approx(0.5)
+    assert promise.depends_on.prompts == (None,)
+
+
+def test_weak_labels_never_certify(dm):
+    rows = behaviors(400)
+    certifying = {row["question_key"] for row in halves(rows)[1]}
+    weakened = [
+        {**row, "label_source": "agreement:majority"} if row["question_key"] in certifying else row for row in rows
+    ]
+    promise, _ = certify_on(dm, weakened)
+    assert isinstance(promise, Refusal)
+
+
+def live(rows, *, explored):
+    """The rows as runs in use that accepted their first attempt: some explored the rest, others were cut off."""
+    shown = []
+    for row in rows:
+        run = row["run_id"].rpartition("-")[0]
+        explores = int(run.rpartition("-")[2]) % 4 == 0 and explored
+        turn = row["draw"] + 1
+        common = {**row, "run_id": run, "turn": turn, "draw": 0, "verdict": "accept" if turn == 1 else None}
+        if turn == 1:
+            shown.append({**common, "origin": "live"})
+        elif explores:
+            shown.append({**common, "origin": "explored", "propensity": 0.25})
+    return shown
+
+
+def test_runs_that_were_cut_off_need_some_that_explored(dm):
+    rows = behaviors(1200)
+    hidden, _ = certify_on(dm, live(rows, explored=False))
+    assert isinstance(hidden, Refusal)
+    assert "were cut off by an accept, and no run of their Reasoner that explored" in hidden.reason
+    shown, _ = certify_on(dm, live(rows, explored=True))
+    assert shown.questions == pytest.approx(150, abs=40), "the explored alone"
+    assert shown.max_turns == 4
+
+
+def test_a_half_that_cannot_be_fitted_to_says_so(dm):
+    rows = [{**row, "label": "correct"} for row in behaviors(200)]
+    with pytest.raises(DataError, match="both right and wrong"):
+        certify_on(dm, rows)
+
+
+@pytest.mark.parametrize("target", [0.0, 1.0, 5, -0.1])
+def test_terms_are_shares(target):
+    with pytest.raises(ConfigError, match="`target_error` must be between 0 and 1"):
+        Terms(target_error=target, confidence=0.95, max_turns=4)

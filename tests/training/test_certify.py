@@ -1,0 +1,209 @@
+"""Certify: the promise is kept as often as it says, and nothing is certified that the data cannot support."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import beta, binom
+
+from drr_agent.errors import ConfigError
+from drr_agent.training.certify import Certified, best_first, certify
+from drr_agent.training.refusal import Refusal, least_accepted, too_few
+
+CUTOFFS = [round(0.3 + 0.01 * step, 2) for step in range(70)]
+
+
+def draw(generator, count, *, overconfident=0.0):
+    """Questions whose confidence is what a policy would accept by; right as often as it says, or less."""
+    confidence = generator.beta(3.0, 0.8, size=count)
+    right = generator.random(count) < confidence - overconfident
+    return confidence[:, None] >= np.array(CUTOFFS), np.repeat(right[:, None], len(CUTOFFS), axis=1)
+
+
+def table(*columns):
+    """Columns of `R` (accepted, right), `W` (accepted, wrong), `-` (not accepted), by (letter, count)."""
+    texts = ["".join(letter * count for letter, count in column) for column in columns]
+    cells = np.array([list(text) for text in texts]).T
+    return cells != "-", cells == "R"
+
+
+def risks(**settings):
+    """The true error at each cutoff, by a sample so large that it is known."""
+    accepted, right = draw(np.random.default_rng(99), 200_000, **settings)
+    return (accepted & ~right).sum(axis=0) / accepted.sum(axis=0)
+
+
+@pytest.mark.parametrize("ordered", [False, True], ids=["from the strictest", "order by other data"])
+@pytest.mark.parametrize("overconfident", [0.0, 0.05], ids=["calibrated", "overconfident"])
+@pytest.mark.parametrize(("target", "count"), [(0.05, 800), (0.1, 400)])
+def test_the_promise_is_kept(ordered, overconfident, target, count):
+    truth, generator, resplits = risks(overconfident=overconfident), np.random.default_rng(4), 200
+    broken = certified = 0
+    for _ in range(resplits):
+        order = None
+        if ordered:
+            order = best_first(*draw(generator, count, overconfident=overconfident), CUTOFFS, target_error=target)
+        drawn = draw(generator, count, overconfident=overconfident)
+        found = certify(*drawn, CUTOFFS, target_error=target, confidence=0.95, order=order)
+        if isinstance(found, Certified):
+            certified += 1
+            broken += truth[CUTOFFS.index(found.cutoff)] > target
+    assert broken / resplits <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / resplits)
+    if overconfident == 0.0 and target == 0.1:
+        assert certified / resplits > (0.7 if ordered else 0.5), "a promise that is never given is kept for nothing"
+
+
+@pytest.mark.parametrize("order", [None, range(10)], ids=["from the strictest", "in another order"])
+def test_the_worst_case_is_within_the_budget(order):
+    """Every cutoff a little worse than promised, each with data of its own: any certificate is a broken promise."""
+    generator, resplits = np.random.default_rng(6), 1000
+    broken = 0
+    for _ in range(resplits):
+        right = generator.random((150, 10)) < 0.8999
+        cutoffs = [0.1 * place for place in range(10)]
+        found = certify(np.ones_like(right), right, cutoffs, target_error=0.1, confidence=0.95, order=order)
+        broken += isinstance(found, Certified)
+    assert 0 < broken / resplits <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / resplits)
+
+
+def test_the_promise_breaks_without_the_account_of_the_thresholds_tried():
+    """The simulation can tell: the plain choice of the best-looking threshold breaks its promise often."""
+    truth, generator, broken = risks(overconfident=0.05), np.random.default_rng(4), 0
+    for _ in range(200):
+        accepted, right = draw(generator, 400, overconfident=0.05)
+        wrong, count = (accepted & ~right).sum(axis=0), accepted.sum(axis=0)
+        looks_good = np.flatnonzero((count > 0) & (wrong <= 0.1 * count))
+        broken += len(looks_good) > 0 and truth[looks_good[0]] > 0.1
+    assert broken / 200 > 0.2
+
+
+def test_an_order_of_other_data_proves_more():
+    generator, covered = np.random.default_rng(5), {"plain": [], "ordered": []}
+    for _ in range(100):
+        order = best_first(*draw(generator, 400), CUTOFFS, target_error=0.1)
+        drawn = draw(generator, 400)
+        for name, given_order in (("plain", None), ("ordered", order)):
+            found = certify(*drawn, CUTOFFS, target_error=0.1, confidence=0.95, order=given_order)
+            covered[name].append(found.coverage if isinstance(found, Certified) else 0.0)
+    assert np.mean(covered["ordered"]) > np.mean(covered["plain"]) + 0.02
+
+
+def test_the_largest_coverage_is_chosen_and_described():
+    columns = [[("R", 180), ("W", 20)], [("R", 145), ("W", 2), ("-", 53)], [("R", 80), ("-", 120)]]
+    found = certify(*table(*columns), [0.5, 0.7, 0.9], target_error=0.05, confidence=0.95, order=[2, 1, 0])
+    assert isinstance(found, Certified)
+    assert (found.cutoff, found.accepted, found.wrong, found.questions, found.tried) == (0.7, 147, 2, 200, 3)
+    assert found.coverage == pytest.approx(147 / 200)
+    assert found.coverage_ci == pytest.approx((beta.ppf(0.025, 147, 54), beta.ppf(0.975, 148, 53)))
+    assert found.error_bound == pytest.approx(beta.ppf(0.95, 3, 145))
+    assert found.error_bound < 0.05
+
+
+@pytest.mark.parametrize(
+    ("order", "certified"),
+    [
+        pytest.param([0, 1], 0.5, id="the first passes its budget on"),
+        pytest.param([1, 0], None, id="a failure ends the pass"),
+        pytest.param([0], 0.5, id="one alone"),
+        pytest.param([1], None, id="what is left out is not tested"),
+    ],
+)
+def test_the_order_counts(order, certified):
+    found = certify(
+        *table([("R", 100)], [("R", 30), ("-", 70)]), [0.5, 0.9], target_error=0.05, confidence=0.95, order=order
+    )
+    assert (found.cutoff if isinstance(found, Certified) else None) == certified
+
+
+def test_all_accepted_and_right():
+    found = certify(*table([("R", 100)]), [0.5], target_error=0.05, confidence=0.95)
+    assert isinstance(found, Certified)
+    assert found.coverage_ci == pytest.approx((0.025**0.01, 1.0))
+    assert found.error_bound == pytest.approx(1 - 0.05**0.01)
+
+
+@pytest.mark.parametrize(
+    ("columns", "needed", "reason"),
+    [
+        pytest.param([[("R", 30)]], 59, "30 labelled questions are too few.*59 would be needed", id="thirty labels"),
+        pytest.param([[("R", 58)]], 59, "too few", id="one short of enough"),
+        pytest.param([[("R", 40), ("-", 160)]], 295, "0 of 40 accepted.*about 295", id="too few accepted"),
+        pytest.param([[("R", 194), ("W", 6)]], 361, "6 of 200.*about 361 would do", id="close to the target"),
+        pytest.param([[("R", 180), ("W", 20)]], None, "More labels would not help", id="worse than the target"),
+        pytest.param([[("-", 200)]], None, "none is accepted", id="nothing accepted"),
+    ],
+)
+def test_a_refusal_says_how_many_labels_it_takes(columns, needed, reason):
+    found = certify(*table(*columns), [0.5], target_error=0.05, confidence=0.95)
+    assert isinstance(found, Refusal)
+    assert found.needed == needed
+    with pytest.raises(AssertionError, match=reason):
+        raise AssertionError(found.reason)
+
+
+def test_what_is_needed_speaks_of_all_labels():
+    halves = {"target_error": 0.05, "confidence": 0.95, "share": 0.5}
+    assert too_few(15, **halves) == Refusal(too_few(15, **halves).reason, 118)
+    assert "30 labelled questions" in too_few(15, **halves).reason
+    found = certify(*table([("R", 40), ("-", 160)]), [0.5], **halves)
+    assert found.needed == 590
+    assert "400 labelled questions, 200 of them to certify with" in found.reason
+    assert too_few(59, **halves) is None
+
+
+def test_what_is_needed_is_enough():
+    """The number that a refusal names would have been enough, and one fewer right answer would not."""
+    needed = certify(*table([("R", 194), ("W", 6)]), [0.5], target_error=0.05, confidence=0.95).needed
+    wrong = math.ceil(needed * 6 / 200)
+    enough = table([("R", needed - wrong), ("W", wrong)])
+    assert isinstance(certify(*enough, [0.5], target_error=0.05, confidence=0.95), Certified)
+    worse = table([("R", needed - wrong - 1), ("W", wrong + 1)])
+    assert isinstance(certify(*worse, [0.5], target_error=0.05, confidence=0.95), Refusal)
+
+
+@given(
+    target=st.floats(0.001, 0.5), budget=st.floats(0.001, 0.5), accepted=st.integers(0, 400), wrong=st.integers(0, 30)
+)
+@settings(max_examples=60, deadline=None)
+def test_one_cutoff_is_an_exact_binomial_test(target, budget, accepted, wrong):
+    wrong = min(wrong, accepted)
+    cells = table([("R", accepted - wrong), ("W", wrong), ("-", 5)])
+    found = certify(*cells, [0.5], target_error=target, confidence=1 - budget)
+    p_value = binom.cdf(wrong, accepted, target)
+    if abs(p_value - budget) > 1e-9:
+        assert isinstance(found, Certified) == (accepted > 0 and p_value < budget)
+    if isinstance(found, Certified):
+        assert found.error_bound <= target + 1e-9
+        assert found.coverage_ci[0] <= found.coverage <= found.coverage_ci[1]
+    elif found.needed is not None:
+        assert found.needed > accepted
+
+
+@given(st.floats(0.001, 0.5), st.floats(0.001, 0.5))
+def test_least_accepted_is_the_least(budget, target):
+    least = least_accepted(budget, target)
+    assert (1 - target) ** least <= budget * (1 + 1e-6)
+    assert (1 - target) ** (least - 1) > budget * (1 - 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        pytest.param({"target_error": 5}, "`target_error` must be between 0 and 1, got 5", id="percent"),
+        pytest.param({"target_error": 0.0}, "`target_error`", id="no error at all"),
+        pytest.param({"confidence": 1.0}, "`confidence`", id="certainty"),
+        pytest.param({"confidence": float("nan")}, "`confidence`", id="nan"),
+        pytest.param({"order": [0, 0]}, "`order` must name", id="twice"),
+        pytest.param({"order": [1]}, "`order` must name", id="no such place"),
+        pytest.param({"order": []}, "`order` must name", id="nothing to test"),
+        pytest.param({"cutoffs": [0.5, 0.6]}, "a column for each of 2", id="another grid"),
+        pytest.param({"right": np.ones((59, 1), dtype=bool)}, r"\(60, 1\) and \(59, 1\)", id="another count"),
+    ],
+)
+def test_what_cannot_be_certified_is_refused_by_name(changes, message):
+    accepted, right = table([("R", 60)])
+    given_ = {"accepted": accepted, "right": right, "cutoffs": [0.5], "target_error": 0.05, "confidence": 0.95}
+    with pytest.raises(ConfigError, match=message):
+        certify(**{**given_, **changes})

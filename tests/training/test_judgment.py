@@ -1,0 +1,122 @@
+"""What stands between a classifier and the loop is learned on scores that nobody was trained on."""
+
+import re
+
+import pytest
+from training.synthetic import make_behaviors
+
+from drr_agent.dm import read_manifest
+from drr_agent.dm.folder import load_dm
+from drr_agent.dm.fusion import fit_fusion
+from drr_agent.stopping import StoppingPolicy
+from drr_agent.training import judgment
+from drr_agent.training.config import TrainConfig
+from drr_agent.training.judgment import learn_judgment
+from drr_agent.training.train import teaching_rows, train_dm
+
+TRAIN, VALIDATION = make_behaviors(60, seed=1, signal=1.5), make_behaviors(30, seed=2, signal=1.5)
+
+
+def config(**changes):
+    return TrainConfig(**{"inputs": "signals", "progress": False, **changes})
+
+
+class Classifier:
+    """Reads the mark that tells right from wrong, and little else."""
+
+    def __init__(self):
+        self.asked = []
+
+    def logits(self, requests):
+        self.asked += requests
+        return [len(r.rationale) / 100 + ("thus" in r.rationale) for r in requests]
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    """What each fusion was fitted to, and what it then read, as sets of evidence."""
+    fits, reads = {}, []
+
+    def fit(rows, *args, **kwargs):
+        found = fit_fusion(rows, *args, **kwargs)
+        fits[id(found)] = (found, {id(row) for row in rows})
+        return found
+
+    real = judgment.read_evidence
+
+    def read(fusion, evidence):
+        reads.append((id(fusion), [id(row) for row in evidence]))
+        return real(fusion, evidence)
+
+    monkeypatch.setattr(judgment, "fit_fusion", fit)
+    monkeypatch.setattr(judgment, "read_evidence", read)
+    return fits, reads
+
+
+@pytest.mark.parametrize("inputs", ["signals", "both"])
+def test_a_fusion_never_has_the_last_word_on_what_it_was_fitted_to(watched, inputs):
+    fits, reads = watched
+    classifier = None if inputs == "signals" else Classifier()
+    learned = learn_judgment(TRAIN, TRAIN, VALIDATION, classifier, config(inputs=inputs))
+    last = {row: fusion for fusion, rows in reads for row in rows}
+    assert len(last) == len(VALIDATION) + (len(TRAIN) if classifier is None else 0)
+    assert all(row not in fits[fusion][1] for row, fusion in last.items())
+    final, *without = [fusion for fusion, _ in fits.values()]
+    assert learned.fusion == final
+    assert {fusion.regularization for fusion in without} == {final.regularization}
+
+
+def test_what_is_left_out_is_the_question_with_all_its_rows(watched):
+    """A copy, or a row that teaches nothing, is no fresh row where its question was learned from."""
+    fits, reads = watched
+    copies = [{**row, "id": f"{row['id']}-again", "draw": 9} for row in TRAIN[::4]]
+    silent = [{**row, "id": f"{row['id']}-silent", "draw": 10, "label": None} for row in TRAIN[1::4]]
+    rows = [*TRAIN, *copies, *silent]
+    settings = config(copies="one")
+    assert len(teaching_rows(rows, settings)) == len(TRAIN)
+    learn_judgment(TRAIN, rows, VALIDATION, None, settings)
+    everything = max(fits.values(), key=lambda fit: len(fit[1]))
+    whole = next(rows for fusion, rows in reads if fusion == id(everything[0]))
+    again = [row for _, rows in reads[1:] for row in rows]
+    assert len(whole) == len(rows) + len(VALIDATION)
+    assert len(again) == len(set(again)) == len(rows), "each row of a question is read anew, once"
+
+
+def test_text_alone_has_no_fusion(watched):
+    fits, _ = watched
+    learned = learn_judgment(TRAIN, TRAIN, VALIDATION, Classifier(), config(inputs="text"))
+    assert learned.fusion is None
+    assert not fits
+
+
+def test_a_classifier_is_asked_about_validation_alone_and_once():
+    classifier = Classifier()
+    learn_judgment(TRAIN, TRAIN, VALIDATION, classifier, config(inputs="both"))
+    assert len(classifier.asked) == len(VALIDATION)
+
+
+def test_a_dm_of_signals_learns_when_to_stop(tmp_path):
+    path = train_dm(TRAIN, VALIDATION, config=config(), out=tmp_path / "dm")
+    manifest, dm = read_manifest(path), load_dm(path)
+    assert manifest.no_stopping is None
+    assert manifest.stopping.model.answers.needs_scores
+    assert manifest.stopping.worth is None
+    assert dm.stopping == StoppingPolicy(model=manifest.stopping.model)
+
+
+SINGLE, SINGLES = make_behaviors(90, attempts=1, seed=1, signal=1.5), make_behaviors(40, attempts=1, seed=2, signal=1.5)
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "reason"),
+    [
+        pytest.param(SINGLE, SINGLES, "several attempts, all judged, .*got 0", id="single attempts"),
+        pytest.param(TRAIN[:80], VALIDATION[:80], "at least 50 questions .*got 40", id="too few questions"),
+    ],
+)
+def test_a_log_that_cannot_teach_stopping_makes_a_dm_all_the_same(tmp_path, train, validation, reason):
+    path = train_dm(train, validation, config=config(), out=tmp_path / "dm")
+    manifest = read_manifest(path)
+    assert manifest.stopping is None
+    assert load_dm(path).stopping is None
+    assert re.search(reason, manifest.no_stopping)
