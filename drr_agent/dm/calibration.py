@@ -120,11 +120,16 @@ def apply_calibration(calibration: Calibration, logits: Sequence[float] | Floats
 
 
 def log_loss(probabilities: npt.ArrayLike, labels: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> float:
-    """Mean negative log likelihood in nats, weighted where asked; probabilities are kept 1e-9 away from 0 and 1."""
-    p = np.asarray(probabilities, dtype=np.float64)
-    said = np.clip(np.where(np.asarray(labels) == 1, p, 1 - p), 1e-9, 1.0)
+    """Mean of `log_losses`, weighted where asked."""
     counts = None if weights is None else np.asarray(weights, dtype=np.float64)
-    return float(np.average(-np.log(said), weights=counts))
+    return float(np.average(log_losses(probabilities, labels), weights=counts))
+
+
+def log_losses(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> Floats:
+    """Negative log likelihood of each row in nats; probabilities are kept 1e-9 away from 0 and 1."""
+    p = np.asarray(probabilities, dtype=np.float64)
+    losses: Floats = -np.log(np.clip(np.where(np.asarray(labels) == 1, p, 1 - p), 1e-9, 1.0))
+    return losses
 
 
 def _fit_temperature(logits: Floats, right: Floats) -> SigmoidCalibration:

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, ConfigDict
 
 from drr_agent.errors import ConfigError
 from drr_agent.grading import AUTO, Grader
@@ -22,8 +21,6 @@ class StoppingModel(BaseModel):
 
     answers: AnswerModel
     values: TurnValues
-    tokens_per_call: Annotated[FiniteFloat, Field(gt=0)] | None = None
-    """Mean of the log, where it was metered: what turns a worth in tokens into one in calls."""
 
     @property
     def digest(self) -> str:

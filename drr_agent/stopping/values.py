@@ -61,8 +61,8 @@ class TurnValues(BaseModel):
     def break_even_prices(self, turn: int, best: Floats, second: Floats) -> Floats:
         """`break_even` of many beliefs after the same turn, shape (n,).
 
-        Where the advantage is first gone, taken as straight between two prices; 0 where it is gone at the lowest one,
-        and infinite where it never is.
+        Where the advantage is first gone, taken as straight between two prices; 0 where it is gone at the lowest one.
+        No turn can bring more than what the best answer lacks.
         """
         found: Floats = np.zeros_like(best)
         if not 1 <= turn <= self.turns:
@@ -71,9 +71,9 @@ class TurnValues(BaseModel):
         advantages = basis(best, second) @ np.array(self.weights[turn - 1]).T
         gone = advantages <= 0
         first = np.where(gone.any(axis=1), gone.argmax(axis=1), len(prices))
-        found[first == len(prices)] = np.inf
+        found[first == len(prices)] = 1.0
         rows = np.flatnonzero((first > 0) & (first < len(prices)))
         place = first[rows]
         high, low = advantages[rows, place - 1], advantages[rows, place]
         found[rows] = prices[place - 1] + high / (high - low) * (prices[place] - prices[place - 1])
-        return found
+        return np.minimum(found, 1 - best)

@@ -31,7 +31,7 @@ class Orders(NamedTuple):
     weights: Floats
     """What it counts."""
     questions: Ints
-    """Number of its question."""
+    """Number of its question, whoever was asked it in whatever context."""
     own: Bools
     """Whether it is the question's own order, of which each question has one."""
     attempts: list[Sequence[Attempt]]
@@ -94,7 +94,7 @@ def tabulate(
     generator, numbers = random.Random(seed), dict[object, int]()
     readings: list[tuple[LabelledQuestion, int, bool]] = []
     for place, question in enumerate(require_judged(questions, purpose="learn from")):
-        number = numbers.setdefault(place if question.key is None else question.key, len(numbers))
+        number = numbers.setdefault(place if question.key is None else question.key[0], len(numbers))
         orders = enumerate(shuffled(canonical(question, grader), generator))
         readings += [(_first_turns(ordered, max_turns), number, order == 0) for order, ordered in orders]
     return tabulate_in_order(
@@ -197,11 +197,3 @@ def break_even_prices(paths: Paths, values: TurnValues) -> Floats:
     return np.stack(
         [values.break_even_prices(turn + 1, paths.best[:, turn], paths.second[:, turn]) for turn in turns], axis=1
     )
-
-
-def first_stop(stops: Bools, ends: Ints) -> Ints:
-    """Index of the turn that ends each reading, given where a policy would stop; shape (readings,)."""
-    stops = stops.copy()
-    stops[np.arange(len(ends)), ends] = True
-    found: Ints = stops.argmax(axis=1)
-    return found

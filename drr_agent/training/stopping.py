@@ -6,7 +6,6 @@ is worth what it would come to under the rule already found for the later turns.
 """
 
 from collections.abc import Sequence
-from statistics import fmean
 
 import numpy as np
 
@@ -49,11 +48,9 @@ def fit_stopping(questions: Sequence[LabelledQuestion], *, grader: Grader = AUTO
     table = scored(table)
     model = fit_answers(table, seed=seed)
     paths = best_two(table, _held_out(table, model.fusion.regularization, seed))
-    tokens = [cost for question in questions if (cost := _tokens(question)) is not None]
     return StoppingModel(
         answers=model,
         values=fit_values(paths),
-        tokens_per_call=fmean(tokens) if any(tokens) else None,
     )
 
 
@@ -124,11 +121,3 @@ def _fit(table: AnswerTable, rows: Bools, seed: int, regularization: float | Non
         seed=seed,
     )
     return AnswerModel(fusion=fusion)
-
-
-def _tokens(question: LabelledQuestion) -> float | None:
-    """Mean tokens of an attempt, where every call was metered."""
-    usages = [attempt["usage"] for attempt in question.attempts]
-    if any(usage["unmetered_calls"] for usage in usages):
-        return None
-    return fmean(usage["input_tokens"] + usage["output_tokens"] for usage in usages)

@@ -11,7 +11,6 @@ from drr_agent.training.logged import ORDERS, LabelledQuestion
 from drr_agent.training.paths import (
     best_two,
     break_even_prices,
-    first_stop,
     follow,
     scored,
     tabulate,
@@ -129,15 +128,3 @@ def test_break_even_prices_are_those_of_each_belief():
     ]
     assert found == pytest.approx(np.array(expected))
     assert not found[:, 2:].any()
-
-
-@pytest.mark.parametrize(
-    ("stops", "end", "turn"),
-    [
-        pytest.param([0, 1, 1], 2, 1, id="the first"),
-        pytest.param([0, 0, 0], 2, 2, id="none, so the last"),
-        pytest.param([0, 0, 1], 1, 1, id="not after the end"),
-    ],
-)
-def test_where_a_reading_ends(stops, end, turn):
-    assert first_stop(np.array([stops], dtype=bool), np.array([end])).tolist() == [turn]
