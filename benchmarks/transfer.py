@@ -26,6 +26,8 @@ from drr_agent.training.worth import recalibrate
 if TYPE_CHECKING:
     from benchmarks.real_logs import Log
 
+OTHERS = 1000
+"""Questions of the other Reasoners that fusion and policy are fitted on."""
 LABELS = 100
 """Questions of the new Reasoner that somebody labelled."""
 
@@ -42,19 +44,20 @@ def print_transfer(
     )
     for reasoner, rows in everything.items():
         text = dict(logits[reasoner])
+        own = split(rows, 0)
         kind: Inputs = "both" if text else "signals"
-        others = [row for name, found in everything.items() if name != reasoner for row in found]
+        others = _some([row for name, found in everything.items() if name != reasoner for row in found], OTHERS)
         if text:
             folder = f"without-{reasoner}"
             log.train(folder, (0.0, 1.0), without=reasoner)
-            text = log.logits(folder, [*rows, *others])
-        foreign, own = split(others, 0), split(rows, 0)
+            text = log.logits(folder, [*own["calibration"], *own["test"], *others])
+        foreign = split(others, 0)
         fusion, foreign_scores = score(foreign, text, kind)
         model = learn(foreign, foreign_scores)
         if fusion is None:
             raise RuntimeError("a DM with signals has a fusion")
-        scores = rescore(fusion, rows, text)
-        few = _first_questions(own["calibration"])
+        scores = rescore(fusion, [*own["calibration"], *own["test"]], text)
+        few = _some(own["calibration"], LABELS)
         again = model.model_copy(update={"answers": recalibrate(model.answers, tabulate(questions_of(few, scores)))})
         _, native = score(own, logits[reasoner], kind)
         ways = {
@@ -66,9 +69,10 @@ def print_transfer(
             _print_row(reasoner, name, own, said, learned, max_turns)
 
 
-def _first_questions(rows: Sequence[Behavior]) -> list[Behavior]:
-    keys = list(dict.fromkeys(row["question_key"] for row in rows))[:LABELS]
-    return [row for row in rows if row["question_key"] in set(keys)]
+def _some(rows: Sequence[Behavior], count: int) -> list[Behavior]:
+    """The rows of so many questions."""
+    keys = set(sorted({row["question_key"] for row in rows})[:count])
+    return [row for row in rows if row["question_key"] in keys]
 
 
 def _print_row(

@@ -116,7 +116,9 @@ def apply_calibration(calibration: Calibration, logits: Sequence[float] | Floats
     x = np.asarray(logits, dtype=np.float64)
     if isinstance(calibration, IsotonicCalibration):
         return np.interp(x, calibration.logits, calibration.probabilities)
-    return 1 / (1 + np.exp(-np.clip(calibration.slope * x + calibration.intercept, -700, 700)))
+    with np.errstate(over="ignore"):  # what is beyond any number is beyond the clip
+        z = calibration.slope * x + calibration.intercept
+    return 1 / (1 + np.exp(-np.clip(z, -700, 700)))
 
 
 def log_loss(probabilities: npt.ArrayLike, labels: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> float:
