@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from benchmarks.resplits import (
     Standing,
@@ -74,7 +75,7 @@ class Log(NamedTuple):
 
     def logits(self, folder: str, rows: Sequence[Behavior]) -> dict[str, float]:
         """A classifier's logits, by row."""
-        scores = score_rows(rows, load_dm(self.out / folder), cache=self.out / "scores.sqlite")
+        scores = score_rows(rows, load_dm(self.out / folder, dtype=torch.bfloat16), cache=self.out / "scores.sqlite")
         return {name: score.text_logit for name, score in scores.items() if score.text_logit is not None}
 
     def train(self, folder: str, loss: tuple[float, float], *, without: str | None = None) -> None:

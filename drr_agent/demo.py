@@ -31,6 +31,7 @@ from drr_agent.training.distill import distill
 from drr_agent.training.harvest import harvest_dataset
 from drr_agent.training.threshold import calibrate_consensus
 from drr_agent.training.train import train_on
+from drr_agent.training.worth import calibrate_stopping
 
 _FRACTIONS: dict[Split, float] = {"train": 0.6, "validation": 0.15, "calibration": 0.25}
 """The test questions are generated afresh, so none of the logged ones are kept back."""
@@ -119,11 +120,18 @@ def _train(out: Path, dataset: Dataset, config: DemoConfig, say: Callable[[str],
     _train_one(out / "dm", dataset, train, say)
     for folder, signals in _PARTS.values():
         _train_one(out / folder, dataset, replace(train, inputs="signals", signals=signals), say)
-    chosen = calibrate_consensus(out / "dm", dataset.rows("calibration"), max_turns=config.max_turns)
+    rows = dataset.rows("calibration")
+    chosen = calibrate_consensus(out / "dm", rows, max_turns=config.max_turns)
     say(
         f"calibrate: accept at {chosen.policy.threshold:g}, "
         f"{chosen.accuracy:.3f} right at {chosen.mean_calls:.2f} calls on the questions it was chosen on"
     )
+    stopping = calibrate_stopping(out / "dm", rows, max_turns=config.max_turns)
+    if stopping is not None:
+        say(
+            f"calibrate: a right answer is worth {stopping.worth:g} calls, "
+            f"{stopping.accuracy:.3f} right at {stopping.mean_calls:.2f} calls on the same questions"
+        )
 
 
 def _train_one(folder: Path, dataset: Dataset, config: TrainConfig, say: Callable[[str], None]) -> None:

@@ -94,8 +94,8 @@ def test_the_best_checkpoint_is_kept_and_the_training_ends_early(tmp_path, backb
     dm = load_dm(train_dm(TRAIN, VALIDATION, config=config, out=tmp_path / "dm"), device="cpu")
     kept = [score.logit for score in dm.score([to_request(row) for row in VALIDATION])]
     assert len(seen) == 5, "three evaluations without a better one end it"
-    assert kept == pytest.approx([seen[1][row["id"]] for row in VALIDATION], abs=1e-4)
-    assert kept != pytest.approx([seen[4][row["id"]] for row in VALIDATION], abs=1e-2)
+    assert kept == pytest.approx([seen[1][row["id"]] for row in VALIDATION], abs=1e-2)
+    assert kept != pytest.approx([seen[4][row["id"]] for row in VALIDATION], abs=2e-2)
 
 
 @pytest.mark.parametrize(
