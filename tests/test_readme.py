@@ -10,15 +10,17 @@ from fakes import ScriptedChatModel, TableDM
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
+from stopping.models import stopping_model
 
 from drr_agent import create_drr_graph
 from drr_agent.cli.commands import app
 from drr_agent.state import Run
+from drr_agent.stopping import StoppingPolicy
 from drr_agent.training.harvest import harvest
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
-README, HARVEST = PAGES[ROOT / "README.md"], PAGES[ROOT / "docs" / "harvest.md"]
+README, HARVEST, DECISIONS = (PAGES[ROOT / name] for name in ("README.md", "docs/harvest.md", "docs/decisions.md"))
 
 
 def blocks(language, page=README):
@@ -43,6 +45,16 @@ def test_the_subgraph_runs_in_a_host(tmp_path, monkeypatch):
     out = host.compile().invoke({"messages": [("user", "What is 2 + 2?")]})
     assert [message.content for message in out["messages"]] == ["What is 2 + 2?", "Answer: 4"]
     assert len(Path("runs.jsonl").read_text().splitlines()) == 1
+
+
+def test_the_learned_policy_is_set():
+    dm, names = TableDM({"4": 0.3}), {"create_drr_graph": create_drr_graph}
+    dm.stopping = StoppingPolicy(model=stopping_model(), worth=0.5)
+    code = blocks("python", DECISIONS)[0].replace("worth=200", "worth=0.5")  # no turn is worth its price: it ends here
+    scope = {**names, "dm": dm, "reasoner": ScriptedChatModel(replies=["Answer: 4"])}
+    exec(code, scope)
+    run = scope["graph"].invoke({"messages": [("user", "What is 2 + 2?")]})["drr"]
+    assert (run["stop_reason"], run["accepted"], run["answer"]) == ("review", False, "4")
 
 
 def test_a_checkpointer_is_harvested(tmp_path, monkeypatch, capsys):
