@@ -24,6 +24,7 @@ import torch
 from benchmarks.resplits import (
     Standing,
     best_setting,
+    calls_ratio,
     frontiers,
     learn,
     oracle,
@@ -228,7 +229,7 @@ def _print_standing(reasoner: str, policy: str, found: Sequence[tuple[Base, Stan
     standings = [standing for _, standing in found]
     accuracy = float(np.mean([standing.rival_accuracy for standing in standings]))
     calls = float(np.mean([standing.rival_calls for standing in standings]))
-    ratio = float(np.mean([standing.ratio for standing in standings]))
+    ratio = calls_ratio(standings)
     bounds = [Resampler(units=len(s.gain)).ratio(s.gain, np.ones(len(s.gain))) for s in standings]
     gain, low, high = (float(np.mean([getattr(b, end) for b in bounds])) for end in ("mean", "low", "high"))
     shown = f"{ratio:.2f}" if np.isfinite(ratio) else "not reached"

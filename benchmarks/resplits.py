@@ -31,6 +31,8 @@ from drr_agent.training.paths import tabulate
 from drr_agent.training.stopping import fit_stopping
 from drr_agent.training.worth import recalibrate
 
+CALLS = np.arange(1.0, 8.001, 0.005)
+"""At which frontiers are averaged."""
 SHARES = {"fit": 0.5, "calibration": 0.1, "test": 0.4}
 
 
@@ -131,15 +133,21 @@ class Standing(NamedTuple):
 
     rival_accuracy: float
     rival_calls: float
-    calls: float
-    """To reach that accuracy; infinity where it does not."""
+    curve: Floats
+    """Accuracy of the best mix of settings at each of `CALLS`."""
     gain: Floats
-    """Right answers more at that many calls, a value a question."""
+    """Right answers more at the rival's calls, a value a question."""
 
-    @property
-    def ratio(self) -> float:
-        """Of calls."""
-        return self.calls / self.rival_calls
+
+def calls_ratio(standings: Sequence[Standing]) -> float:
+    """Calls at which the mean curve of some resplits reaches the rival's mean accuracy, over its calls.
+
+    Infinity where it does not. The curves are averaged first: where both are flat, one resplit decides nothing.
+    """
+    accuracy = np.mean([standing.rival_accuracy for standing in standings])
+    reached = np.flatnonzero(np.mean([standing.curve for standing in standings], axis=0) >= accuracy)
+    calls = np.mean([standing.rival_calls for standing in standings])
+    return float(CALLS[reached[0]] / calls) if len(reached) else np.inf
 
 
 def best_setting(frontier: Frontier) -> int:
@@ -154,7 +162,9 @@ def stand(ours: Frontier, rival: Frontier, place: int) -> Standing:
     points = [Point(*point) for point in ours.points]
     mix = equal_cost_mix(points, calls)
     mixed = sum(share * ours.right[index] for index, share in mix.items())
-    return Standing(accuracy, calls, Hull(ours.points).calls_at(accuracy), mixed - rival.right[place])
+    hull = Hull(ours.points)
+    curve = np.array([hull.accuracy_at(each) for each in CALLS])
+    return Standing(accuracy, calls, curve, mixed - rival.right[place])
 
 
 def oracle(questions: Sequence[LabelledQuestion]) -> float:

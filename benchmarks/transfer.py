@@ -7,6 +7,7 @@ import numpy as np
 
 from benchmarks.resplits import (
     best_setting,
+    calls_ratio,
     frontiers,
     learn,
     questions_of,
@@ -94,6 +95,7 @@ def _print_row(
     table = tabulate(questions_of(parts["test"], scores))
     said = model.answers.probabilities(table.columns)
     bias = abs(float(said.mean() - table.right.mean()))
-    shown = f"{standing.ratio:.2f}" if np.isfinite(standing.ratio) else "not reached"
+    ratio = calls_ratio([standing])
+    shown = f"{ratio:.2f}" if np.isfinite(ratio) else "not reached"
     gain = 100 * standing.gain.sum() / tried["adaptive"].weights.sum()
     print(f"| {reasoner} | {name} | {auroc or np.nan:.3f} | {bias:.3f} | {shown} | {gain:+.2f} |", flush=True)
