@@ -17,6 +17,8 @@ from drr_agent.evaluation.table import points
 Word = Literal["use it", "shadow it", "do not"]
 MARGIN = 0.02
 """The gain in accuracy that is not worth having; a gain that is surely below it is called none."""
+_LEVEL = 0.05
+"""The largest p of a gain that is called sure."""
 _FEWEST = 30
 """Questions below which no interval of a bootstrap is believed."""
 
@@ -55,10 +57,24 @@ class Rival(NamedTuple):
     """In accuracy, as a share."""
     calls: Interval | None = None
     """Reasoner calls a question more than the other's; `None` where nobody asked."""
+    p: float | None = None
+    """Of a paired test of the gain: a handful of questions may all go one way, and no interval knows."""
+
+    @property
+    def is_beaten(self) -> bool:
+        """Whether the gain over it is sure."""
+        return self.gain.low > 0 and (self.p is None or self.p <= _LEVEL)
 
 
 def judge(
-    subject: str, single: Rival, voting: Rival | None, best: Rival | None, *, questions: float, margin: float = MARGIN
+    subject: str,
+    single: Rival,
+    voting: Rival | None,
+    best: Rival | None,
+    *,
+    questions: float,
+    margin: float = MARGIN,
+    in_sample: bool = False,
 ) -> Verdict:
     """Say whether to use a policy.
 
@@ -69,6 +85,7 @@ def judge(
         best: against the best of voting, at whatever it costs.
         questions: how many count, or as many as would say as much.
         margin: the gain in accuracy that is not worth having.
+        in_sample: whether the subject's setting was chosen on these very questions: then no gain is sure.
     """
     if questions < _FEWEST:
         return _refuse(subject, f"{questions:.0f} labelled questions are too few to tell; {_FEWEST} are the fewest")
@@ -77,12 +94,16 @@ def judge(
     refusal = next((found for found in refusals if found is not None), None)
     if refusal is not None:
         return refusal
-    unsure = [rival for rival, _ in rivals if rival.gain.low <= 0]
+    unsure = [rival for rival, _ in rivals if not rival.is_beaten]
     told = " and ".join(f"{_range(rival.gain)} against {rival.name}" for rival in unsure or [one for one, _ in rivals])
+    if in_sample:
+        reason = f"it looks good ({told}), but its setting was chosen on these very questions."
+        return Verdict(word="shadow it", reason=reason, setting=subject)
     if not unsure:
         return Verdict(word="use it", reason=f"{subject} is surely right more often: {told}.", setting=subject)
-    if best is not None and single.gain.low > 0 and _is_cheaper(best, margin):
-        cheaper = f"no less often right than {best.name} ({_range(best.gain)}), at surely fewer calls"
+    if best is not None and single.is_beaten and _is_cheaper(best, margin):
+        points = f"{100 * margin:g} points"
+        cheaper = f"surely less than {points} behind {best.name} ({_range(best.gain)}), at surely fewer calls"
         return Verdict(word="use it", reason=f"{subject} is {cheaper}.", setting=subject)
     return Verdict(
         word="shadow it",
@@ -144,7 +165,7 @@ def _refuse_against(subject: str, rival: Rival, finding: str, questions: float, 
 
 
 def _is_cheaper(best: Rival, margin: float) -> bool:
-    return best.gain.low > -margin and best.calls is not None and best.calls.high < 0
+    return best.gain.low > -margin and best.gain.high >= 0 and best.calls is not None and best.calls.high < 0
 
 
 def _wanted(rivals: Iterable[Rival], questions: float, margin: float) -> str:

@@ -15,6 +15,7 @@ def conclude(
     *,
     questions: float,
     margin: float,
+    in_sample: bool = False,
 ) -> Verdict:
     """Whether to use the subject.
 
@@ -25,6 +26,7 @@ def conclude(
         equal_cost: the subject against mixes of what votes.
         questions: how many count.
         margin: the gain in accuracy that is not worth having.
+        in_sample: whether the subject's setting was chosen on these very questions.
     """
     by_label = {row.against: row for row in comparisons}
     single = next(by_label[side.label] for side in voting if side.frontier.family.name == "single")
@@ -32,11 +34,14 @@ def conclude(
     tried = len(voting) > 1
     found = judge(
         subject.label,
-        Rival("one attempt", as_interval(single.accuracy)),
-        Rival(f"voting at as many calls ({equal_cost.baseline})", as_interval(equal_cost.accuracy)) if tried else None,
+        Rival("one attempt", as_interval(single.accuracy), p=single.p),
+        Rival(f"voting at as many calls ({equal_cost.baseline})", as_interval(equal_cost.accuracy), p=equal_cost.p)
+        if tried
+        else None,
         Rival(best.against, as_interval(best.accuracy), as_interval(best.calls)) if tried else None,
         questions=questions,
         margin=margin,
+        in_sample=in_sample,
     )
     return found.model_copy(update={"saves": _savings(best)}) if found.word == "use it" else found
 

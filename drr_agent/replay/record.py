@@ -85,7 +85,15 @@ def make_record(
     return ReplayReport(
         title=config.title,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        verdict=conclude(subject, voting, comparisons, equal_cost, questions=effective, margin=config.margin),
+        verdict=conclude(
+            subject,
+            voting,
+            comparisons,
+            equal_cost,
+            questions=effective,
+            margin=config.margin,
+            in_sample=chosen_on == IN_SAMPLE and not given[0],
+        ),
         subject=subject.label,
         split=config.split,
         chosen_on=chosen_on,

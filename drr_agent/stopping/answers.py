@@ -46,7 +46,7 @@ class Facts(NamedTuple):
 
 
 SIGNS: Mapping[str, int] = {
-    **dict.fromkeys(("votes", "log_votes", "share", "support", "best", "lead"), 1),
+    **dict.fromkeys(("votes", "log_votes", "share", "support", "best", "lead", "unopposed"), 1),
     **dict.fromkeys(("rival_votes", "rival_support", "rival_best", "rank"), -1),
 }
 """Facts that only speak for an answer (1) or against it (-1)."""

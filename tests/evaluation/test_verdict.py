@@ -131,3 +131,17 @@ def test_one_rival_is_not_counted_twice():
 @pytest.mark.parametrize("rows", [[], [comparison("voting", 0.1, 0.2)]], ids=["nothing", "no single pass"])
 def test_without_a_single_pass_there_is_no_verdict(rows):
     assert judge_comparisons(rows) is None
+
+
+@pytest.mark.parametrize(
+    ("p", "in_sample", "best", "word"),
+    [
+        pytest.param(0.04, False, None, "use it", id="sure"),
+        pytest.param(0.12, False, None, "shadow it", id="a handful of questions that all go one way"),
+        pytest.param(0.04, True, None, "shadow it", id="a setting chosen on these very questions"),
+        pytest.param(0.12, False, rival(-0.019, -0.004, calls=CHEAPER), "shadow it", id="cheaper, and surely worse"),
+    ],
+)
+def test_what_is_not_sure_is_shadowed(p, in_sample, best, word):
+    found = judge("drr", SURE, rival(0.01, 0.05)._replace(p=p), best, questions=500, in_sample=in_sample)
+    assert found.word == word
