@@ -67,7 +67,7 @@ def _print_row(reasoner: str, target: float, other: tuple[Bools, Bools], every: 
     promise = f"{100 * broken / RESPLITS:.1f} % ({100 * allowed:.1f} %)"
     print(
         f"| {reasoner} | {100 * target:g} % | {len(made)} of {RESPLITS} on {len(accepted)} labels | {promise} | "
-        f"{100 * coverage:.0f} % | {100 * best:.0f} % | {said} |",
+        f"{100 * coverage:.0f} % | {100 * best:.0f} % | {said} |".replace("nan %", "–"),
         flush=True,
     )
 

@@ -13,6 +13,7 @@ from drr_agent.dm.certificate import Certificate
 from drr_agent.dm.folder import read_manifest, update_manifest
 from drr_agent.dm.manifest import Metrics
 from drr_agent.dm.staging import changing
+from drr_agent.errors import ConfigError
 from drr_agent.grading import get_grader
 from drr_agent.replay.units import worth_in_calls
 from drr_agent.training.behaviors import Behavior, is_labelled
@@ -41,7 +42,9 @@ def calibrate(
     max_turns: options.MaxTurns = 8,
     mean_calls: Annotated[
         float | None,
-        typer.Option(help="Most Reasoner calls a question on average; by default what adaptive self-consistency uses."),
+        typer.Option(
+            min=1.0, help="Most Reasoner calls a question on average; by default what adaptive self-consistency uses."
+        ),
     ] = None,
     worth: Annotated[
         str | None,
@@ -76,6 +79,10 @@ def calibrate(
 
         drr calibrate dm data --target-error 0.05 --confidence 0.95
     """
+    if worth is not None and mean_calls is not None:
+        raise ConfigError(
+            f"`--worth` and `--mean-calls` each say how long to think, got {worth!r} and {mean_calls!r}; give one"
+        )
     data, equality = load_dataset(dataset), get_grader(grader)
     terms = None
     if target_error is not None:

@@ -19,8 +19,8 @@ from drr_agent.training.threshold import adaptive_calls
 
 WORTHS = tuple(float(f"{worth:.3g}") for worth in np.geomspace(2.5, 1500.0, 50))
 """Of a right answer in Reasoner calls, that are tried."""
-_STANDARD_ERRORS = 2.0
-"""By which a new calibration must gain: a smaller gain is luck."""
+_STANDARD_ERRORS = 1.0
+"""By which a new calibration must gain: a smaller gain may be luck."""
 
 
 class WorthPoint(NamedTuple):
