@@ -115,8 +115,11 @@ def apply_calibration(calibration: Calibration, logits: Sequence[float] | Floats
     """P(right) per logit, shape (n,)."""
     x = np.asarray(logits, dtype=np.float64)
     if isinstance(calibration, IsotonicCalibration):
-        # one by one: rounding in np.interp may overstep the end of a short step, and the curve must not fall
-        return np.array([calibration.probability(float(logit)) for logit in x], dtype=np.float64)
+        ends, levels = np.array(calibration.logits), np.array(calibration.probabilities)
+        place = np.searchsorted(ends, x, side="right")
+        # rounding in np.interp may overstep the end of a short step, and the curve must not fall
+        read: Floats = np.minimum(np.interp(x, ends, levels), levels[np.minimum(place, len(ends) - 1)])
+        return read
     with np.errstate(over="ignore"):  # what is beyond any number is beyond the clip
         z = calibration.slope * x + calibration.intercept
     return 1 / (1 + np.exp(-np.clip(z, -700, 700)))

@@ -6,7 +6,7 @@
 from itertools import chain, product
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -19,6 +19,7 @@ REPORT_FORMAT: Final = 1
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
+Record = TypeVar("Record", bound=BaseModel)
 Against = Literal["single_pass", "voting"]
 
 
@@ -243,13 +244,24 @@ def read_report(path: Path) -> Report:
     Raises:
         DataError: there is no such file, or it is not a report of this format.
     """
+    return read_record(path, Report, name="report", version=REPORT_FORMAT, again="evaluate again")
+
+
+def read_record(path: Path, kind: type[Record], *, name: str, version: int, again: str) -> Record:
+    """A record from its file.
+
+    Raises:
+        DataError: there is no such file, or it is not such a record.
+    """
     if not path.is_file():
-        raise DataError(f"expected a report at {path}, found {'a folder' if path.is_dir() else 'nothing'}")
+        raise DataError(
+            f"expected a {name} at {path}, found {'a folder' if path.is_dir() else 'nothing'}; check the path"
+        )
     try:
-        return Report.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
         raise DataError(
-            f"expected a report of format {REPORT_FORMAT} in {path}, got {place}: {first['msg']}; evaluate again"
+            f"expected a {name} of format {version} in {path}, got {place}: {first['msg']}; {again}"
         ) from error

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from drr_agent.dm.calibration import Calibration, IsotonicCalibration, log_loss
+from drr_agent.dm.calibration import Calibration, apply_calibration, log_loss
 from drr_agent.dm.fusion import Fusion
 from drr_agent.dm.models import SignalDM, TransformersDM
 from drr_agent.dm.protocol import DiscriminativeModel
@@ -59,11 +59,7 @@ class _Evidence:
 
     def scores(self, logits: Floats) -> Floats:
         """Calibrated probabilities."""
-        if isinstance(self.calibration, IsotonicCalibration):
-            return np.interp(logits, self.calibration.logits, self.calibration.probabilities)
-        odds = self.calibration.slope * logits + self.calibration.intercept
-        probabilities: Floats = 1 / (1 + np.exp(-np.clip(odds, -700, 700)))
-        return probabilities
+        return apply_calibration(self.calibration, logits)
 
     def auroc(self, scores: Floats) -> float:
         """Within-question AUROC; see `metrics.within_question_auroc`."""

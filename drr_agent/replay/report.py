@@ -3,10 +3,16 @@
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import ValidationError
-
-from drr_agent.errors import DataError
-from drr_agent.evaluation.report import Count, DMResult, Environment, Example, ReportPart, ScoreHistogram, Share
+from drr_agent.evaluation.report import (
+    Count,
+    DMResult,
+    Environment,
+    Example,
+    ReportPart,
+    ScoreHistogram,
+    Share,
+    read_record,
+)
 from drr_agent.evaluation.verdict import Verdict
 from drr_agent.lines import write_whole
 from drr_agent.training.curve_record import Curve
@@ -233,15 +239,4 @@ def read_replay(path: Path) -> ReplayReport:
     Raises:
         DataError: there is no such file, or it is not a replay of this format.
     """
-    if not path.is_file():
-        raise DataError(
-            f"expected a replay at {path}, found {'a folder' if path.is_dir() else 'nothing'}; check the path"
-        )
-    try:
-        return ReplayReport.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise DataError(
-            f"expected a replay of format {REPLAY_FORMAT} in {path}, got {place}: {first['msg']}; replay again"
-        ) from error
+    return read_record(path, ReplayReport, name="replay", version=REPLAY_FORMAT, again="replay again")

@@ -2,11 +2,11 @@ import io
 import json
 import re
 import sys
-from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
 from fakes import graded_run, make_attempt
+from pages import Page
 from rich.console import Console
 
 from drr_agent.errors import DataError
@@ -76,35 +76,6 @@ def bare(report):
             "verdict": "No verdict.",
         }
     )
-
-
-class Page(HTMLParser):
-    """What a page holds: its tags, the addresses it names, its text, and whether the tags close."""
-
-    VOID = frozenset({"meta", "br", "link", "img", "hr"})
-
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.addresses, self.text, self.open, self.ids = [], [], "", [], []
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self.addresses += [value for name, value in attrs if name in {"src", "href", "xlink:href", "action"}]
-        self.ids += [value for name, value in attrs if name == "id"]
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-        self.open.pop()
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
 
 
 def test_json_has_what_machines_look_for(report, tmp_path):

@@ -2,11 +2,11 @@
 
 import re
 import sys
-from html.parser import HTMLParser
 from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
+from pages import Page
 from replay.logs import SignalDM, make_log
 
 from drr_agent.errors import MissingExtraError
@@ -57,36 +57,6 @@ def report():
     signals = [value(f"s_{HOSTILE}", 0.2), value("two", 0.1, members=["two", "more"]), *(value("few", 0.0),) * 11]
     limits = [Limit(kind="hostile", count=1, text=f"{HOSTILE} is not known.")]
     return found.model_copy(update={"signals": signals, "limits": limits})
-
-
-class Page(HTMLParser):
-    """What a page holds: its tags, the addresses it names, its text, its headings, and whether the tags close."""
-
-    VOID = frozenset({"meta", "br", "wbr"})
-
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.addresses, self.text, self.open, self.ids = [], [], "", [], []
-        self.feed(html)
-        self.close()
-        self.headings = [tag for tag, _ in self.tags if re.fullmatch("h[1-6]", tag)]
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self.addresses += [value for name, value in attrs if name in {"src", "href", "xlink:href", "action"}]
-        self.ids += [value for name, value in attrs if name == "id"]
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-        self.open.pop()
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
 
 
 @pytest.fixture(scope="module")
