@@ -25,6 +25,7 @@ _BLANKS = re.compile(r"\s+")
 _SPACES = re.compile(r" ?([-+*/=^()]) ?")
 """Over blanks that were made one: where many may stand, each of them would start a search of the rest."""
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
+_OPERAND = re.compile(_NUMBER)
 _PERCENT = re.compile(rf"({_NUMBER})%")
 _TERM = rf"\(*-?\$?{_NUMBER}%?\)*"
 _CALCULATION = re.compile(
@@ -61,6 +62,23 @@ class Verdicts(NamedTuple):
     wrong: int
 
 
+class Calculation(NamedTuple):
+    """One calculation of a text, such as `3*(4+5)=27`, in the signs of Python."""
+
+    left: str
+    right: str
+
+    @property
+    def operands(self) -> tuple[float, ...]:
+        """The numbers that go in; of `20%` the 20."""
+        return tuple(float(_plain(number)) for number in _OPERAND.findall(self.left))
+
+    @property
+    def result(self) -> float:
+        """The number that comes out, as said."""
+        return float(_plain(self.right))
+
+
 class Numbers(NamedTuple):
     """The numbers of a text by their absolute values: a dash before one may be a minus, a hyphen or a range."""
 
@@ -87,7 +105,7 @@ def count_errors(text: str) -> int | None:
 @lru_cache(maxsize=16)
 def judge_calculations(text: str) -> Verdicts:
     """The same, with those that do add up."""
-    verdicts = [_adds_up(left, right) for left, right in _calculations(text)]
+    verdicts = [_adds_up(*calculation) for calculation in read_calculations(text)]
     return Verdicts(verdicts.count(True), verdicts.count(False))
 
 
@@ -115,18 +133,25 @@ def _spelled(text: str) -> Iterator[float]:
             yield value
 
 
-def _calculations(text: str) -> Iterator[tuple[str, str]]:
+@lru_cache(maxsize=16)
+def read_calculations(text: str) -> tuple[Calculation, ...]:
+    """The calculations of a text in their order; of `2+3=5*4=20` the last, since the first goes on."""
+    found = _calculations(text)
+    return tuple(each for each in found if max(len(each.left), len(each.right)) <= _LONGEST)
+
+
+def _calculations(text: str) -> Iterator[Calculation]:
     for spelling, sign in _SPELLINGS.items():
         text = text.replace(spelling, sign)
     for line in text.splitlines():
         spaced = _BLANKS.sub(" ", _LETTER_X.sub("*", _BULLET.sub("", line)))
         plain = _SPACES.sub(r"\1", spaced)
-        yield from ((found["left"], found["right"]) for found in _CALCULATION.finditer(plain))
+        yield from (Calculation(found["left"], found["right"]) for found in _CALCULATION.finditer(plain))
 
 
 def _adds_up(left: str, right: str) -> bool | None:
     """Whether the sides are equal; `None` where one cannot be read."""
-    if max(len(left), len(right)) > _LONGEST or (value := _evaluate(left)) is None:
+    if (value := _evaluate(left)) is None:
         return None
     shown = Fraction(_plain(right))
     digits = len(right.partition(".")[2])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drr_agent.arithmetic import Numbers, Verdicts, count_errors, judge_calculations, read_numbers
+from drr_agent.arithmetic import Numbers, Verdicts, count_errors, judge_calculations, read_calculations, read_numbers
 
 
 @pytest.mark.parametrize(
@@ -107,3 +107,17 @@ def test_a_text_of_any_length_is_read_in_linear_time(filling):
     count_errors("a" + filling * 300_000 + "b")
     read_numbers("a" + filling * 300_000 + "b")
     count_errors("1" + filling * 300_000 + "b")
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        pytest.param("So 3 × (4 + 5) = 27 apples.", [((3, 4, 5), 27)], id="in brackets"),
+        pytest.param("$1,200 - 20% = 960, and 2 x 3 = 6", [((1200, 20), 960), ((2, 3), 6)], id="two"),
+        pytest.param("2 + 3 = 5 * 4 = 20", [((5, 4), 20)], id="one that goes on"),
+        pytest.param("5 = 5, and x + 2 = 7", [], id="none"),
+        pytest.param("+".join("1" * 200) + " = 200", [], id="longer than anybody writes"),
+    ],
+)
+def test_read_calculations(text, read):
+    assert [(each.operands, each.result) for each in read_calculations(text)] == read

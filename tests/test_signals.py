@@ -170,6 +170,40 @@ def test_signal_of_an_answer(answer, rationale, name, value):
     assert signals_of(MARBLES, answer=answer, rationale=rationale)[name] == close(value)
 
 
+SHOP = "Tom buys 3 pens at 4 dollars and two books at 15 dollars. What does he pay?"
+SUMS = "3 * 4 = 12\n2 * 15 = 30\n12 + 30 = 42"
+
+
+@pytest.mark.parametrize(
+    ("rationale", "answer", "name", "value"),
+    [
+        pytest.param(SUMS, "42", "ungrounded_operands", 0.0, id="all from the question or a result"),
+        pytest.param("3 * 4 = 12\n13 + 30 = 43", "43", "ungrounded_operands", 2.0, id="from nowhere"),
+        pytest.param("3 * 4 = 12\n13 + 30 = 43", "43", "ungrounded_share", 0.5, id="half from nowhere"),
+        pytest.param("15 * 60 = 900", "900", "ungrounded_operands", 0.0, id="an hour has 60 minutes"),
+        pytest.param("30 + 4 = 34\n2 * 15 = 30", "34", "ungrounded_operands", 1.0, id="used before it is found"),
+        pytest.param("3 + 3 + 3 = 9", "9", "repeated_operands", 2.0, id="the same again"),
+        pytest.param(SUMS, "42", "unused_results", 0.0, id="every result is used"),
+        pytest.param("3 * 4 = 12\n2 * 15 = 30", "30", "unused_results", 1.0, id="12 is forgotten"),
+        pytest.param("3 * 4 = 12\n2 * 15 = 30", "30", "unused_result_share", 0.5, id="half is forgotten"),
+        pytest.param(SUMS, "42 dollars", "answer_is_result", 1.0, id="the answer was calculated"),
+        pytest.param(SUMS, "41", "answer_is_result", 0.0, id="the answer was not"),
+        pytest.param(SUMS, "many", "answer_is_result", None, id="no number"),
+        pytest.param(SUMS, "30", "answer_is_last_result", 0.0, id="stopped too soon"),
+        pytest.param(SUMS, "-42", "answer_is_last_result", 1.0, id="whatever its sign"),
+        pytest.param(SUMS + "\nThe answer is 6 * 7 = 42", "42", "answer_is_last_result", 1.0, id="stated again"),
+        pytest.param("3 * 4 = 12 for 3 pens at 4", "12", "uncalculated_numbers", 2.0, id="books left out"),
+        pytest.param("3 * 4 = 12 for 3 pens at 4", "12", "uncalculated_share", 0.5, id="half left out"),
+        pytest.param(SUMS, "42", "spare_calculations", -1.0, id="one fewer than numbers"),
+        pytest.param("It is 42.", "42", "unused_results", None, id="nothing calculated"),
+        pytest.param("", "42", "log_length_ratio", None, id="nothing written"),
+        pytest.param("x" * len(SHOP), "42", "log_length_ratio", 0.0, id="as long as the question"),
+    ],
+)
+def test_signal_of_the_flow_of_numbers(rationale, answer, name, value):
+    assert signals_of(SHOP, rationale=rationale, answer=answer)[name] == close(value)
+
+
 @pytest.mark.parametrize(
     ("question", "expected"),
     [

@@ -2,32 +2,27 @@
 
 A logistic regression, stored as plain numbers. It is fitted to single attempts, for the probability, and to pairs of
 a right and a wrong attempt at one question, for their order, which is what the loop lives on.
-
-A value is squashed to `asinh(value / unit)`, linear below a typical small value and logarithmic above it: log
-probabilities, counts and lengths span orders of magnitude, and one extreme value must not outvote the rest. Squashed
-values are centered and scaled. A missing value enters as the center, which adds nothing, and as a flag of its own, so
-the model learns what its absence means.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 from drr_agent.dm.folds import Floats, two_classes
 from drr_agent.dm.regression import fit_regression
+from drr_agent.dm.terms import Input, Term, read_input
 from drr_agent.errors import DataError
 
 Inputs = Literal["text", "signals", "both"]
 """What a DM reads."""
 
-_NORMAL_QUARTILES = 1.349
-"""Distance of a normal distribution's quartiles, in standard deviations."""
-_FLAT = 1e-9
-"""A spread below this share of the values' size is rounding, not information."""
+_TEXT = "logit"
+"""The name of the classifier's part."""
+_WORTHWHILE = 0.002
+"""Of the log loss, to be saved by lines that bend; less than that is noise."""
 
 
 class Evidence(NamedTuple):
@@ -36,34 +31,6 @@ class Evidence(NamedTuple):
     logit: float | None
     """The text classifier's; `None` without one."""
     signals: Mapping[str, float | None]
-
-
-class Term(BaseModel):
-    """One input's part of the sum."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    unit: Annotated[FiniteFloat, Field(gt=0)]
-    center: FiniteFloat
-    """Of the squashed values."""
-    scale: Annotated[FiniteFloat, Field(gt=0)]
-    weight: FiniteFloat
-    missing: FiniteFloat = 0.0
-    """Log odds that a missing value adds."""
-
-    def part(self, value: float | None) -> float:
-        """Log odds that a value adds; a value that is not finite is missing."""
-        if value is None or not math.isfinite(value):
-            return self.missing
-        return self.weight * (math.asinh(value / self.unit) - self.center) / self.scale
-
-    def column(self, values: Floats) -> Floats:
-        """`part` of many values, NaN for what is missing; any shape."""
-        known = np.isfinite(values)
-        squashed = np.arcsinh(np.where(known, values, 0.0) / self.unit)
-        added: Floats = np.where(known, self.weight * (squashed - self.center) / self.scale, self.missing)
-        return added
 
 
 class Fusion(BaseModel):
@@ -77,6 +44,11 @@ class Fusion(BaseModel):
     intercept: FiniteFloat
     regularization: FiniteFloat
     """scikit-learn's `C`, the inverse of the L2 penalty."""
+
+    @property
+    def bent(self) -> bool:
+        """Whether a line of it bends."""
+        return any(term.bends for term in self.signals)
 
     def fuse(self, evidence: Evidence) -> float:
         """The fused logit. A signal the fusion was not fitted with is ignored."""
@@ -92,30 +64,6 @@ class Fusion(BaseModel):
         return total
 
 
-class _Input(NamedTuple):
-    """An input with its squashed values over all rows; NaN is missing."""
-
-    name: str
-    squashed: Floats
-    unit: float
-    center: float
-    scale: float
-
-    @property
-    def missing(self) -> npt.NDArray[np.bool_]:
-        return np.isnan(self.squashed)
-
-    @property
-    def column(self) -> Floats:
-        column: Floats = np.where(self.missing, 0.0, (self.squashed - self.center) / self.scale)
-        return column
-
-    def term(self, weight: float, missing: float) -> Term:
-        return Term(
-            name=self.name, unit=self.unit, center=self.center, scale=self.scale, weight=weight, missing=missing
-        )
-
-
 def fit_fusion(
     rows: Sequence[Evidence],
     labels: Sequence[bool],
@@ -123,11 +71,12 @@ def fit_fusion(
     *,
     inputs: Inputs,
     signals: Sequence[str] | None = None,
-    pair_weight: float = 0.5,
-    regularization: float | None = None,
+    signs: Mapping[str, int] | None = None,
+    pair_weight: float = 1.0,
+    like: Fusion | None = None,
     seed: int = 0,
 ) -> Fusion:
-    """Fit the weights; where none is given, the penalty is chosen by log loss on questions held out.
+    """Fit the weights; the penalty, and whether lines bend, are chosen by log loss on questions held out.
 
     Args:
         rows: what is known of each attempt; logits must come from a classifier that was not trained on these rows.
@@ -135,8 +84,10 @@ def fit_fusion(
         groups: each attempt's question.
         inputs: which of the evidence to use. Inputs that never vary are left out.
         signals: names of the signals to use; by default all that occur.
+        signs: of signals that only speak for an attempt (1) or against it (-1), where sense says so; the text only
+            speaks for it. An input that comes out the other way round is left out.
         pair_weight: weight of the mean loss over pairs, beside the mean loss over attempts.
-        regularization: that of a `Fusion` of rows like these.
+        like: a fusion of rows like these, whose choices to take.
         seed: of the folds.
 
     Raises:
@@ -145,9 +96,33 @@ def fit_fusion(
     names = () if inputs == "text" else _signal_names(rows) if signals is None else signals
     columns = {name: _column([row.signals.get(name) for row in rows]) for name in names}
     text = None if inputs == "signals" else _text_column(rows)
-    return fit_columns(
-        columns, labels, groups, text=text, pair_weight=pair_weight, regularization=regularization, seed=seed
-    )
+
+    def fit(*, bends: bool) -> Fitted:
+        penalty = None if like is None else like.regularization
+        return fit_columns(
+            columns,
+            labels,
+            groups,
+            text=text,
+            bends=bends,
+            signs=signs,
+            pair_weight=pair_weight,
+            regularization=penalty,
+            seed=seed,
+        )
+
+    if like is not None:
+        return fit(bends=like.bent).fusion
+    straight, bent = fit(bends=False), fit(bends=True)
+    return bent.fusion if bent.loss < straight.loss * (1 - _WORTHWHILE) else straight.fusion
+
+
+class Fitted(NamedTuple):
+    """A fusion and how it did."""
+
+    fusion: Fusion
+    loss: float
+    """Sum of the log losses of rows whose questions were held out; 0 where no choice had to be made."""
 
 
 def fit_columns(
@@ -156,12 +131,13 @@ def fit_columns(
     groups: Sequence[str],
     *,
     text: Floats | None = None,
-    pair_weight: float = 0.5,
+    bends: bool = False,
+    pair_weight: float = 1.0,
     row_weights: Floats | None = None,
     signs: Mapping[str, int] | None = None,
     regularization: float | None = None,
     seed: int = 0,
-) -> Fusion:
+) -> Fitted:
     """`fit_fusion` from a column of values a signal, NaN for what is missing.
 
     Args:
@@ -169,10 +145,10 @@ def fit_columns(
         labels: as for `fit_fusion`, and so `groups`, `pair_weight` and `seed`.
         groups: each row's question.
         text: the classifier's logits, shape (n,), where there is one.
+        bends: whether the lines of signals may bend, those with a sign aside.
         pair_weight: weight of the mean loss over pairs, beside the mean loss over rows.
         row_weights: what each row counts, above 0; shape (n,). By default all count alike.
-        signs: of signals that only speak for a row (1) or against it (-1), where sense says so. One that comes out the
-            other way round is left out.
+        signs: as for `fit_fusion`.
         regularization: that of a `Fusion` of rows like these; by default chosen by log loss on questions held out.
         seed: of the folds.
 
@@ -180,33 +156,43 @@ def fit_columns(
         DataError: one class only, or no input that varies.
     """
     right = two_classes(labels, groups, what="the fusion")
-    logit = None if text is None else _describe("logit", text)
-    used = [one for one in (logit, *(_describe(name, column) for name, column in columns.items())) if one is not None]
+    wanted = {_TEXT: 1, **(signs or {})}
+    logit = None if text is None else read_input(_TEXT, text, bends=False)
+    described = (read_input(name, column, bends=bends and name not in wanted) for name, column in columns.items())
+    used = [one for one in (logit, *described) if one is not None]
     if not used:
         raise DataError(
             f"expected an input that varies over the {len(right)} rows, got none for the signals {list(columns)!r} "
             f"{'and no text' if text is None else 'and the text'}; log more signals, or train on the text"
         )
-    flagged = [one for one in used if one.missing.any()]
-    wanted = [(signs or {}).get(one.name, 0) for one in used] + [0] * len(flagged)
+    blocks = [np.column_stack(list(one.columns())) for one in used]
     model = fit_regression(
-        np.column_stack([one.column for one in used] + [one.missing.astype(float) for one in flagged]),
+        np.column_stack(blocks),
         right,
         groups,
         pair_weight=pair_weight,
         row_weights=row_weights,
-        signs=wanted,
+        signs=[
+            sign
+            for one, block in zip(used, blocks, strict=True)
+            for sign in (wanted.get(one.name, 0), *[0] * (block.shape[1] - 1))
+        ],
         regularization=regularization,
         seed=seed,
     )
-    flags = dict(zip((one.name for one in flagged), model.weights[len(used) :], strict=True))
-    terms = [one.term(weight, flags.get(one.name, 0.0)) for one, weight in zip(used, model.weights, strict=False)]
-    return Fusion(
+    ends = np.cumsum([block.shape[1] for block in blocks])[:-1]
+    terms = _terms(used, np.split(np.array(model.weights), ends))
+    fusion = Fusion(
         text=None if logit is None else terms[0],
         signals=tuple(terms if logit is None else terms[1:]),
         intercept=model.intercept,
         regularization=model.regularization,
     )
+    return Fitted(fusion, model.loss)
+
+
+def _terms(inputs: Sequence[Input], weights: Sequence[Floats]) -> list[Term]:
+    return [one.term(block.tolist()) for one, block in zip(inputs, weights, strict=True)]
 
 
 def _text_column(rows: Sequence[Evidence]) -> Floats:
@@ -227,26 +213,3 @@ def _column(values: Sequence[float | None]) -> Floats:
 def _signal_names(rows: Sequence[Evidence]) -> list[str]:
     """Every signal's name, in order of first appearance."""
     return list(dict.fromkeys(name for row in rows for name in row.signals))
-
-
-def _describe(name: str, values: Floats) -> _Input | None:
-    """The input with its center and scale; `None` when it is the same in every row. What is not finite is missing."""
-    values = np.where(np.isfinite(values), values, np.nan)
-    sizes = np.abs(values[~np.isnan(values) & (values != 0)])
-    unit = float(np.quantile(sizes, 0.25)) if len(sizes) else 1.0
-    squashed = np.arcsinh(values / unit)
-    known = squashed[~np.isnan(squashed)]
-    if len(known) == 0:
-        return None
-    center, scale = _spread(known)
-    if scale > _FLAT * (1 + abs(center)):
-        return _Input(name, squashed, unit, center, scale)
-    # The known values say nothing; whether there is one may.
-    return _Input(name, squashed, unit, center, 1.0) if len(known) < len(values) else None
-
-
-def _spread(values: Floats) -> tuple[float, float]:
-    """Median and standard deviation, the latter from the quartiles unless they are one."""
-    low, center, high = (float(point) for point in np.quantile(values, [0.25, 0.5, 0.75]))
-    scale = (high - low) / _NORMAL_QUARTILES
-    return center, scale if scale > _FLAT * (1 + abs(center)) else float(values.std())

@@ -23,6 +23,8 @@ class Regression(NamedTuple):
     weights: list[float]
     intercept: float
     regularization: float
+    loss: float = 0.0
+    """Sum of the log losses of rows held out; 0 where no penalty had to be chosen."""
 
     def probabilities(self, matrix: Floats) -> Floats:
         """P(right) per row, shape (n,)."""
@@ -79,8 +81,10 @@ def fit_regression(
         return total
 
     everything = np.arange(matrix.shape[1])
-    penalty = regularization or (min(_PENALTIES, key=loss) if folds else _DEFAULT_PENALTY)
-    return _with_signs(lambda columns: fit(np.arange(len(right)), penalty, columns), signs, everything)
+    tried = {penalty: loss(penalty) for penalty in _PENALTIES} if folds else {}
+    penalty = regularization or min(tried, key=tried.__getitem__, default=_DEFAULT_PENALTY)
+    model = _with_signs(lambda columns: fit(np.arange(len(right)), penalty, columns), signs, everything)
+    return model._replace(loss=tried.get(penalty, 0.0))
 
 
 def _with_signs(fit: Callable[[Indices], Regression], signs: Sequence[int] | None, columns: Indices) -> Regression:
@@ -109,15 +113,14 @@ def _fit(
     rows = np.column_stack([matrix, np.full(len(matrix), _CONSTANT)])
     pairs = _differences(matrix, right, groups) if pair_weight else np.empty((0, matrix.shape[1]))
     pairs = np.column_stack([pairs, np.zeros(len(pairs))])
-    # Each pair stands there both ways round, so that both classes exist and no side is favored.
-    share = pair_weight * len(rows) / (2 * len(pairs)) if len(pairs) else 0.0
+    share = pair_weight * len(rows) / len(pairs) if len(pairs) else 0.0
     model = LogisticRegression(C=penalty, fit_intercept=False, solver="newton-cholesky")
     with warnings.catch_warnings():  # where few rows are told apart with ease, it goes on by L-BFGS, and says so
         warnings.filterwarnings("ignore", "Line search of Newton solver")
         model.fit(
-            np.concatenate([rows, pairs, -pairs]),
-            np.concatenate([right, np.ones(len(pairs)), np.zeros(len(pairs))]),
-            sample_weight=np.concatenate([row_weights, np.full(2 * len(pairs), share)]),
+            np.concatenate([rows, pairs]),
+            np.concatenate([right, np.ones(len(pairs))]),
+            sample_weight=np.concatenate([row_weights, np.full(len(pairs), share)]),
         )
     *weights, constant = (float(weight) for weight in model.coef_[0])
     return Regression(weights, constant * _CONSTANT, penalty)
@@ -128,7 +131,9 @@ def _differences(matrix: Floats, right: Floats, groups: Sequence[str]) -> Floats
     members: dict[str, list[int]] = {}
     for index, group in enumerate(groups):
         members.setdefault(group, []).append(index)
-    pairs = [(i, j) for rows in members.values() for i in rows if right[i] for j in rows if not right[j]]
-    first, second = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
+    rows = [np.array(each) for each in members.values()]
+    mixed = [(each[right[each] == 1], each[right[each] == 0]) for each in rows]
+    first = np.concatenate([np.repeat(better, len(worse)) for better, worse in mixed])
+    second = np.concatenate([np.tile(worse, len(better)) for better, worse in mixed])
     differences: Floats = matrix[first] - matrix[second]
     return differences

@@ -11,15 +11,34 @@ than linear time. Datasets and DMs store their names: a name never changes its m
 import math
 from collections.abc import Mapping
 
+from drr_agent.signals.flow import FLOW_SIGNALS
 from drr_agent.signals.form import FORM_SIGNALS
 from drr_agent.signals.given import Signal, SignalInput
 from drr_agent.signals.language import LANGUAGE_SIGNALS
 from drr_agent.signals.logprobs import LOGPROB_SIGNALS
 from drr_agent.signals.numbers import NUMBER_SIGNALS
 
-__all__ = ["DEFAULT_SIGNALS", "Signal", "SignalInput", "compute_signals"]
+__all__ = ["DEFAULT_SIGNALS", "SIGNAL_SIGNS", "Signal", "SignalInput", "compute_signals"]
 
-DEFAULT_SIGNALS: Mapping[str, Signal] = {**LOGPROB_SIGNALS, **FORM_SIGNALS, **NUMBER_SIGNALS, **LANGUAGE_SIGNALS}
+DEFAULT_SIGNALS: Mapping[str, Signal] = {
+    **LOGPROB_SIGNALS,
+    **FORM_SIGNALS,
+    **NUMBER_SIGNALS,
+    **FLOW_SIGNALS,
+    **LANGUAGE_SIGNALS,
+}
+
+SIGNAL_SIGNS: Mapping[str, int] = {
+    "truncated": -1,
+    "answer_found": 1,
+    "format_valid": 1,
+    "unclosed_tags": -1,
+    "arithmetic_errors": -1,
+    "arithmetic_right_share": 1,
+    "refusal": -1,
+    "stated_confidence": 1,
+}
+"""Signals that only speak for an attempt (1) or against it (-1), whatever else is known."""
 
 
 def compute_signals(signals: Mapping[str, Signal], given: SignalInput) -> dict[str, float | None]:

@@ -43,6 +43,11 @@ def log_length(given: SignalInput) -> float:
     return math.log1p(len(given.draft["rationale"]))
 
 
+def log_length_ratio(given: SignalInput) -> float | None:
+    """The rationale's log length less the question's; missing where nothing is written."""
+    return log_length(given) - log_question_length(given) if given.draft["rationale"].strip() else None
+
+
 def log_answer_length(given: SignalInput) -> float | None:
     """Natural log of one plus the answer's characters."""
     answer = given.draft["answer"]
@@ -164,6 +169,7 @@ def _count_unclosed(rationale: str) -> int:
 FORM_SIGNALS: Mapping[str, Signal] = {
     "log_question_length": log_question_length,
     "log_length": log_length,
+    "log_length_ratio": log_length_ratio,
     "log_answer_length": log_answer_length,
     "truncated": truncated,
     "answer_found": answer_found,

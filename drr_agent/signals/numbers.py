@@ -54,7 +54,7 @@ def equals_signs(given: SignalInput) -> float | None:
 
 def question_numbers(given: SignalInput) -> float:
     """Distinct numbers of the question, those in words from two on included."""
-    return float(len(_all(read_numbers(given.question))))
+    return float(len(asked_numbers(given.question)))
 
 
 def rationale_numbers(given: SignalInput) -> float | None:
@@ -65,7 +65,7 @@ def rationale_numbers(given: SignalInput) -> float | None:
 
 def unused_numbers(given: SignalInput) -> float | None:
     """How many distinct numbers of the question the rationale never names; `0.2` names `20 %`. Missing without any."""
-    numbers, asked = _read_rationale(given.draft), _all(read_numbers(given.question))
+    numbers, asked = _read_rationale(given.draft), asked_numbers(given.question)
     if numbers is None or not asked:
         return None
     said = _all(numbers)
@@ -81,7 +81,7 @@ def unused_number_share(given: SignalInput) -> float | None:
 def new_numbers(given: SignalInput) -> float | None:
     """Distinct numbers in the digits of the rationale that the question does not hold."""
     numbers = _read_rationale(given.draft)
-    return None if numbers is None else float(len(numbers.digits - _all(read_numbers(given.question))))
+    return None if numbers is None else float(len(numbers.digits - asked_numbers(given.question)))
 
 
 def answer_numeric(given: SignalInput) -> float | None:
@@ -93,7 +93,7 @@ def answer_numeric(given: SignalInput) -> float | None:
 def answer_in_question(given: SignalInput) -> float | None:
     """1 when the answer is a number that stands in the question."""
     value = read_answer(given.draft["answer"])
-    return None if value is None else float(abs(value) in _all(read_numbers(given.question)))
+    return None if value is None else float(abs(value) in asked_numbers(given.question))
 
 
 def answer_in_rationale(given: SignalInput) -> float | None:
@@ -179,6 +179,11 @@ def cut_statement(rationale: str) -> str:
 @lru_cache(maxsize=16)
 def _numbers(rationale: str) -> Numbers:
     return read_numbers(split_confidence(rationale)[0])
+
+
+def asked_numbers(question: str) -> frozenset[float]:
+    """The question's numbers, in digits or, from two on, in words."""
+    return _all(read_numbers(question))
 
 
 def _all(numbers: Numbers) -> frozenset[float]:

@@ -17,6 +17,7 @@ from drr_agent.dm.manifest import Metrics
 from drr_agent.dm.models import Reading, read_evidence
 from drr_agent.dm.protocol import Score
 from drr_agent.errors import DataError
+from drr_agent.signals import SIGNAL_SIGNS
 from drr_agent.stopping import StoppingModel
 from drr_agent.training.behaviors import Behavior, is_labelled, to_request
 from drr_agent.training.calibrate import calibrate_readings
@@ -85,14 +86,15 @@ def fuse_held_out(
     if config.inputs == "text":
         return None, _read(rows, evidence, None)
 
-    def fit(some: Sequence[Behavior], regularization: float | None = None) -> Fusion:
+    def fit(some: Sequence[Behavior], like: Fusion | None = None) -> Fusion:
         return fit_fusion(
             [evidence[row["id"]] for row in some],
             [row["label"] == "correct" for row in some],
             [row["question_key"] for row in some],
             inputs=config.inputs,
             signals=config.signals,
-            regularization=regularization,
+            signs=SIGNAL_SIGNS,
+            like=like,
             seed=config.seed,
         )
 
@@ -101,7 +103,7 @@ def fuse_held_out(
     labels = np.array([row["label"] == "correct" for row in learned], dtype=np.float64)
     for fold in grouped_folds(labels, [row["question_key"] for row in learned], seed=config.seed):
         held_out = {learned[place]["question_key"] for place in fold.held_out}
-        without = fit([learned[place] for place in fold.fit], fusion.regularization)
+        without = fit([learned[place] for place in fold.fit], fusion)
         readings |= _read([row for row in rows if row["question_key"] in held_out], evidence, without)
     return fusion, readings
 

@@ -110,7 +110,7 @@ def _held_out(table: AnswerTable, regularization: float, seed: int) -> Floats:
 def _fit(table: AnswerTable, rows: Bools, seed: int, regularization: float | None = None) -> AnswerModel:
     reading = table.reading[rows]
     readings = table.readings
-    fusion = fit_columns(
+    fitted = fit_columns(
         {name: column[rows] for name, column in table.columns.items()},
         table.right[rows].tolist(),
         [str(number) for number in readings.questions[reading]],
@@ -120,4 +120,4 @@ def _fit(table: AnswerTable, rows: Bools, seed: int, regularization: float | Non
         regularization=regularization,
         seed=seed,
     )
-    return AnswerModel(fusion=fusion)
+    return AnswerModel(fusion=fitted.fusion)

@@ -11,10 +11,11 @@ from drr_agent.dm import DiscriminativeModel, load_dm, read_manifest, save_dm, s
 from drr_agent.dm.calibration import SigmoidCalibration
 from drr_agent.dm.classifier import TextClassifier
 from drr_agent.dm.folder import MANIFEST, add_questions, update_manifest
-from drr_agent.dm.fusion import Fusion, Term
+from drr_agent.dm.fusion import Fusion
 from drr_agent.dm.manifest import ConsensusRecord, DMManifest, TextRecord
 from drr_agent.dm.models import SignalDM, TransformersDM
 from drr_agent.dm.protocol import ScoreRequest
+from drr_agent.dm.terms import Term
 from drr_agent.encoding import TEMPLATE_DIGEST
 from drr_agent.errors import DMError
 

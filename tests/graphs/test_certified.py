@@ -11,8 +11,9 @@ from langchain_core.messages import AIMessage, HumanMessage
 from drr_agent import ConfigError, ConsensusPolicy, Prompts, RunLog, ThresholdPolicy, create_drr_graph, read_runs
 from drr_agent.dm.calibration import SigmoidCalibration
 from drr_agent.dm.folder import load_dm, save_dm, set_consensus, update_manifest
-from drr_agent.dm.fusion import Fusion, Term
+from drr_agent.dm.fusion import Fusion
 from drr_agent.dm.manifest import DMManifest
+from drr_agent.dm.terms import Term
 from drr_agent.errors import UncertifiedWarning
 from drr_agent.feedback import History
 

@@ -9,9 +9,10 @@ from replay.logs import SignalDM as PlainDM
 from replay.logs import make_log
 
 from drr_agent.dm.calibration import IsotonicCalibration, SigmoidCalibration, log_loss
-from drr_agent.dm.fusion import Fusion, Term
+from drr_agent.dm.fusion import Fusion
 from drr_agent.dm.manifest import ConsensusRecord, DMManifest, StoppingRecord, TextRecord
 from drr_agent.dm.models import SignalDM, TransformersDM
+from drr_agent.dm.terms import Term
 from drr_agent.evaluation.metrics import within_question_auroc
 from drr_agent.grading import AUTO
 from drr_agent.replay import importance

@@ -8,9 +8,10 @@ from replay.logs import SignalDM, make_log
 from training.synthetic import make_behavior
 
 from drr_agent.dm.calibration import SigmoidCalibration
-from drr_agent.dm.fusion import Fusion, Term
+from drr_agent.dm.fusion import Fusion
 from drr_agent.dm.manifest import DMManifest
 from drr_agent.dm.models import SignalDM as SavedSignalDM
+from drr_agent.dm.terms import Term
 from drr_agent.errors import ConfigError, DataError
 from drr_agent.no_progress import NoProgress
 from drr_agent.policy import ConsensusPolicy, ThresholdPolicy

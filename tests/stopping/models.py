@@ -3,7 +3,8 @@
 import numpy as np
 from fakes import make_attempt
 
-from drr_agent.dm.fusion import Fusion, Term
+from drr_agent.dm.fusion import Fusion
+from drr_agent.dm.terms import Term
 from drr_agent.stopping import StoppingModel
 from drr_agent.stopping.beliefs import AnswerModel
 from drr_agent.stopping.values import BASIS, TurnValues

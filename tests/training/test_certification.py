@@ -11,8 +11,9 @@ from training.synthetic import make_behavior
 
 from drr_agent.dm.calibration import SigmoidCalibration
 from drr_agent.dm.folder import load_dm, read_manifest, save_dm
-from drr_agent.dm.fusion import Fusion, Term
+from drr_agent.dm.fusion import Fusion
 from drr_agent.dm.manifest import DMManifest
+from drr_agent.dm.terms import Term
 from drr_agent.errors import ConfigError, DataError
 from drr_agent.policy import ConsensusPolicy, Decision, ThresholdPolicy
 from drr_agent.training.calibrate import calibrate_dm
