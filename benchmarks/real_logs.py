@@ -13,6 +13,7 @@ import argparse
 import gzip
 import json
 import os
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,8 +24,6 @@ import torch
 
 from benchmarks.resplits import (
     Standing,
-    best_setting,
-    calls_ratio,
     frontiers,
     learn,
     oracle,
@@ -33,14 +32,16 @@ from benchmarks.resplits import (
     score,
     split,
     stand,
+    summarize,
 )
 from benchmarks.transfer import print_transfer
 from benchmarks.vows import print_certificates
 from drr_agent.dm.folder import is_dm, load_dm
 from drr_agent.dm.fusion import Inputs
+from drr_agent.dm.protocol import Score
 from drr_agent.replay.readings import Orders
-from drr_agent.replay.resampling import Resampler
 from drr_agent.replay.scores import score_rows
+from drr_agent.stopping import StoppingModel
 from drr_agent.training.behaviors import Behavior, Split
 from drr_agent.training.config import TrainConfig
 from drr_agent.training.dataset import Dataset
@@ -114,11 +115,13 @@ def main() -> None:
     log = collect(given.source, given.out, given.steps)
     everything = {reasoner: log.rows(reasoner) for reasoner in log.reasoners}
     logits = {reasoner: prepare(log, rows) for reasoner, rows in everything.items()}
-    print_scores(everything, logits, given.resplits)
+    texts = {reasoner: found["pairs"] for reasoner, found in logits.items()}
+    studies = {name: study(rows, texts[name], given.resplits) for name, rows in everything.items()}
+    print_scores(studies)
     for orders in ("shuffled", "logged"):
-        print_standings(everything, logits, given.resplits, orders, given.max_turns)
-    print_certificates(everything, {name: found["pairs"] for name, found in logits.items()}, given.max_turns)
-    print_transfer(log, everything, {name: found["pairs"] for name, found in logits.items()}, given.max_turns)
+        print_standings(studies, {name: found["bce"] for name, found in logits.items()}, orders, given.max_turns)
+    print_certificates(everything, texts, given.max_turns)
+    print_transfer(log, everything, texts, given.max_turns)
     print(f"\n{os.cpu_count()} cores, {(time.monotonic() - clock) / 60:.0f} minutes, {given.steps} steps of 32 rows")
 
 
@@ -152,90 +155,87 @@ def prepare(log: Log, rows: Sequence[Behavior]) -> dict[str, dict[str, float]]:
     return {"pairs": log.logits("pairs", rows), "bce": log.logits("bce", few["calibration"] + few["test"])}
 
 
-def print_scores(
-    everything: Mapping[str, list[Behavior]], logits: Mapping[str, dict[str, dict[str, float]]], resplits: int
-) -> None:
+class Study(NamedTuple):
+    """A Reasoner's attempts in one resplit, with what each kind of DM says of them."""
+
+    parts: Mapping[str, list[Behavior]]
+    scores: Mapping[Inputs, dict[str, Score]]
+    models: Mapping[Inputs, StoppingModel]
+
+
+def study(rows: Sequence[Behavior], text: Mapping[str, float], resplits: int) -> list[Study]:
+    """Fit every kind of DM on each resplit."""
+    kinds: tuple[Inputs, ...] = ("text", "signals", "both") if text else ("signals",)
+    found = []
+    for seed in range(resplits):
+        parts = split(rows, seed)
+        scores = {kind: score(parts, text, kind)[1] for kind in kinds}
+        found.append(Study(parts, scores, {kind: learn(parts, said) for kind, said in scores.items()}))
+        print(f"resplit {seed + 1} of {resplits}, {rows[0]['reasoner']}", file=sys.stderr, flush=True)
+    return found
+
+
+def print_scores(studies: Mapping[str, Sequence[Study]]) -> None:
     """What the score of one attempt is worth, agreement left out."""
-    print("\n| Reasoner | score of | within-question AUROC | ECE |\n|---|---|---|---|", flush=True)
-    for reasoner, rows in everything.items():
-        text = logits[reasoner]["pairs"]
-        kinds: tuple[Inputs, ...] = ("text", "signals", "both") if text else ("signals",)
-        for kind in kinds:
-            found = [_ranking(rows, text, kind, seed) for seed in range(resplits)]
-            auroc, error = np.mean(found, axis=0)
+    print("\n| Reasoner | score of | within-question AUROC | ECE |\n|---|---|---|---|")
+    for reasoner, found in studies.items():
+        for kind in found[0].scores:
+            each = [ranking(one.parts["test"], one.scores[kind]) for one in found]
+            auroc, error = np.mean(np.array(each, dtype=float), axis=0)
             print(f"| {reasoner} | {kind} | {auroc:.3f} | {error:.3f} |", flush=True)
 
 
-def _ranking(rows: Sequence[Behavior], text: Mapping[str, float], kind: Inputs, seed: int) -> tuple[float, float]:
-    parts = split(rows, seed)
-    found = ranking(parts["test"], score(parts, text, kind)[1])
-    return found[0] or np.nan, found[1] or np.nan
+NAMES: Mapping[Inputs, str] = {"signals": "signals alone", "both": "text and signals", "text": "text alone"}
 
 
 def print_standings(
-    everything: Mapping[str, list[Behavior]],
-    logits: Mapping[str, dict[str, dict[str, float]]],
-    resplits: int,
-    orders: Orders,
-    max_turns: int,
+    studies: Mapping[str, Sequence[Study]], bce: Mapping[str, dict[str, float]], orders: Orders, max_turns: int
 ) -> None:
     """Calls to reach the accuracy of adaptive self-consistency, and right answers more at its calls."""
     print(
-        f"\nAttempts in {orders} order\n\n| Reasoner | policy | first attempt | oracle | adaptive at its best | "
-        "calls to reach that ÷ its calls | points more at its calls (95 %) | of the way to the oracle |"
-        "\n|---|---|---|---|---|---|---|---|"
+        f"\nAttempts in {orders} order; × is calls over those of adaptive self-consistency\n\n"
+        "| Reasoner | policy | first attempt | oracle | adaptive at its best | as accurate: × (points more) | "
+        "in hindsight × | as dear: points more (95 %) at × | of the way to the oracle |\n"
+        "|---|---|---|---|---|---|---|---|---|"
     )
-    for reasoner, rows in everything.items():
-        found = [_standings(rows, seed, logits[reasoner], orders, max_turns) for seed in range(resplits)]
-        for policy in found[0][1]:
-            _print_standing(reasoner, policy, [(base, named[policy]) for base, named in found if policy in named])
+    for reasoner, found in studies.items():
+        standings = [_standings(one, orders, max_turns) for one in found]
+        if bce[reasoner]:
+            standings[0] |= _paper(found[0].parts, bce[reasoner], orders, max_turns)
+        for policy in standings[0]:
+            _print_standing(reasoner, policy, found, [named[policy] for named in standings if policy in named])
 
 
-Base = tuple[float, float]
-"""Accuracy of first attempts, and of the oracle."""
-
-
-def _standings(
-    rows: Sequence[Behavior], seed: int, logits: Mapping[str, dict[str, float]], orders: Orders, max_turns: int
-) -> tuple[Base, dict[str, Standing]]:
-    parts = split(rows, seed)
-    kinds: dict[str, tuple[str, Inputs]] = {"signals alone": ("pairs", "signals")}
-    if logits["pairs"]:
-        kinds |= {"text and signals": ("pairs", "both"), "text alone": ("pairs", "text")}
+def _standings(given: Study, orders: Orders, max_turns: int) -> dict[str, Standing]:
     found: dict[str, Standing] = {}
-    base = (np.nan, np.nan)
-    for name, (loss, kind) in kinds.items():
-        _, scores = score(parts, logits[loss], kind)
-        tuned = frontiers(
-            questions_of(parts["fit"] + parts["calibration"], {}), None, orders=orders, max_turns=max_turns
-        )
-        questions = questions_of(parts["test"], scores)
-        tried = frontiers(questions, learn(parts, scores), orders=orders, max_turns=max_turns)
-        setting = tuned["adaptive"].settings[best_setting(tuned["adaptive"])]
-        place = int(np.argmin(np.abs(np.array(tried["adaptive"].settings) - setting)))
-        found[f"stopping, {name}"] = stand(tried["stopping"], tried["adaptive"], place)
-        found[f"threshold, {name}"] = stand(tried["threshold"], tried["adaptive"], place)
-        single = [question.labels[0] == "correct" for question in questions]
-        base = (float(np.mean(single)), oracle(questions))
-    if logits["bce"] and seed == 0:
-        _, scores = score({**parts, "fit": []}, logits["bce"], "text")
-        tried = frontiers(questions_of(parts["test"], scores), None, orders=orders, max_turns=max_turns)
-        found["the paper's: cross-entropy, threshold"] = stand(tried["threshold"], tried["adaptive"], place)
-    return base, found
+    for kind, scores in given.scores.items():
+        tried = frontiers(given.parts, scores, given.models[kind], orders=orders, max_turns=max_turns)
+        found |= {f"{rule}, {NAMES[kind]}": stand(tried[rule], tried["adaptive"]) for rule in ("stopping", "threshold")}
+    return found
 
 
-def _print_standing(reasoner: str, policy: str, found: Sequence[tuple[Base, Standing]]) -> None:
-    first, top = np.mean([base for base, _ in found], axis=0)
-    standings = [standing for _, standing in found]
-    accuracy = float(np.mean([standing.rival_accuracy for standing in standings]))
-    calls = float(np.mean([standing.rival_calls for standing in standings]))
-    ratio = calls_ratio(standings)
-    bounds = [Resampler(units=len(s.gain)).ratio(s.gain, np.ones(len(s.gain))) for s in standings]
-    gain, low, high = (float(np.mean([getattr(b, end) for b in bounds])) for end in ("mean", "low", "high"))
-    shown = f"{ratio:.2f}" if np.isfinite(ratio) else "not reached"
+def _paper(
+    parts: Mapping[str, list[Behavior]], logits: Mapping[str, float], orders: Orders, max_turns: int
+) -> dict[str, Standing]:
+    """The paper's form: cross-entropy, and a threshold on the score of the latest attempt."""
+    few = {**parts, "fit": []}  # its classifier is fitted elsewhere; what is left is to calibrate and to choose
+    _, scores = score(few, logits, "text")
+    tried = frontiers(few, scores, None, orders=orders, max_turns=max_turns)
+    return {"the paper's: cross-entropy, threshold": stand(tried["threshold"], tried["adaptive"])}
+
+
+def _print_standing(reasoner: str, policy: str, found: Sequence[Study], standings: Sequence[Standing]) -> None:
+    tests = [questions_of(one.parts["test"], {}) for one in found]
+    first = np.mean([np.mean([question.labels[0] == "correct" for question in test]) for test in tests])
+    top = float(np.mean([oracle(test) for test in tests]))
+    summary = summarize(standings)
+    rival, (gain, low, high) = summary.rival, summary.gain
+    hindsight = f"{summary.hindsight_ratio:.2f}" if np.isfinite(summary.hindsight_ratio) else "not reached"
     print(
-        f"| {reasoner} | {policy} | {first:.3f} | {top:.3f} | {accuracy:.3f} at {calls:.2f} | {shown} | "
-        f"{100 * gain:+.2f} ({100 * low:+.2f} to {100 * high:+.2f}) | {gain / (top - accuracy):.2f} |",
+        f"| {reasoner} | {policy} | {first:.3f} | {top:.3f} | {rival.accuracy:.3f} at {rival.calls:.2f} | "
+        f"{summary.calls_ratio:.2f} ({100 * summary.accuracy_there:+.2f} points) | {hindsight} | "
+        f"{100 * gain:+.2f} ({100 * low:+.2f} to {100 * high:+.2f}) at {summary.cost_there:.2f} | "
+        f"{gain / (top - rival.accuracy):.2f} |",
         flush=True,
     )
 

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.resplits import (
-    best_setting,
-    calls_ratio,
     frontiers,
     learn,
     questions_of,
@@ -16,6 +14,7 @@ from benchmarks.resplits import (
     score,
     split,
     stand,
+    summarize,
 )
 from drr_agent.dm.fusion import Inputs
 from drr_agent.dm.protocol import Score
@@ -36,12 +35,13 @@ LABELS = 100
 def print_transfer(
     log: "Log", everything: Mapping[str, list[Behavior]], logits: Mapping[str, dict[str, float]], max_turns: int
 ) -> None:
-    """One row a Reasoner and way."""
+    """One row a Reasoner and way; settings are chosen on the questions that the way may know."""
     if len(everything) < 2:
         return
     print(
         "\nTrained on the other Reasoners\n\n| used on | DM | within-question AUROC | error of its mean P(right) | "
-        "calls to reach adaptive's accuracy ÷ its calls | points more at its calls |\n|---|---|---|---|---|---|"
+        "as accurate: calls ÷ adaptive's (points more) | as dear: points more at calls ÷ adaptive's |"
+        "\n|---|---|---|---|---|---|"
     )
     for reasoner, rows in everything.items():
         text = dict(logits[reasoner])
@@ -61,13 +61,14 @@ def print_transfer(
         few = _some(own["calibration"], LABELS)
         again = model.model_copy(update={"answers": recalibrate(model.answers, tabulate(questions_of(few, scores)))})
         _, native = score(own, logits[reasoner], kind)
-        ways = {
-            "of the others, as it is": (scores, model),
-            f"the same, recalibrated on {LABELS} questions": (scores, again),
-            "its own": (native, learn(own, native)),
-        }
-        for name, (said, learned) in ways.items():
-            _print_row(reasoner, name, own, said, learned, max_turns)
+        ways = [
+            ("of the others, as it is", foreign["fit"] + foreign["calibration"], foreign_scores | scores, model),
+            (f"the same, recalibrated on {LABELS} questions", few, scores, again),
+            ("its own", own["fit"] + own["calibration"], native, learn(own, native)),
+        ]
+        for name, chosen_on, said, learned in ways:
+            parts = {"fit": chosen_on, "calibration": [], "test": own["test"]}
+            _print_row(reasoner, name, parts, said, learned, max_turns)
 
 
 def _some(rows: Sequence[Behavior], count: int) -> list[Behavior]:
@@ -84,18 +85,13 @@ def _print_row(
     model: StoppingModel,
     max_turns: int,
 ) -> None:
-    tuned = frontiers(
-        questions_of(parts["fit"] + parts["calibration"], {}), None, orders="shuffled", max_turns=max_turns
-    )
-    tried = frontiers(questions_of(parts["test"], scores), model, orders="shuffled", max_turns=max_turns)
-    setting = tuned["adaptive"].settings[best_setting(tuned["adaptive"])]
-    place = int(np.argmin(np.abs(np.array(tried["adaptive"].settings) - setting)))
-    standing = stand(tried["stopping"], tried["adaptive"], place)
+    tried = frontiers(parts, scores, model, orders="shuffled", max_turns=max_turns)
+    summary = summarize([stand(tried["stopping"], tried["adaptive"])])
     auroc, _ = ranking(parts["test"], scores)
     table = tabulate(questions_of(parts["test"], scores))
-    said = model.answers.probabilities(table.columns)
-    bias = abs(float(said.mean() - table.right.mean()))
-    ratio = calls_ratio([standing])
-    shown = f"{ratio:.2f}" if np.isfinite(ratio) else "not reached"
-    gain = 100 * standing.gain.sum() / tried["adaptive"].weights.sum()
-    print(f"| {reasoner} | {name} | {auroc or np.nan:.3f} | {bias:.3f} | {shown} | {gain:+.2f} |", flush=True)
+    bias = abs(float(model.answers.probabilities(table.columns).mean() - table.right.mean()))
+    print(
+        f"| {reasoner} | {name} | {auroc or np.nan:.3f} | {bias:.3f} | {summary.calls_ratio:.2f} "
+        f"({100 * summary.accuracy_there:+.2f} points) | {100 * summary.gain[0]:+.2f} at {summary.cost_there:.2f} |",
+        flush=True,
+    )
