@@ -1,10 +1,12 @@
 """Which questions are the same one, so that their attempts compare, and which are so alike that no split parts them."""
 
 import hashlib
+import re
 import unicodedata
 from functools import lru_cache
 
 _HALF = 8
+_KEY = re.compile(f"[0-9a-f]{{{2 * _HALF}}}")
 _QUOTES, _DOUBLE_QUOTES, _DASHES = "‘’‛′", "“”„″«»", "‐‑‒–—−"
 _PLAIN_SIGNS = str.maketrans(
     {**dict.fromkeys(_QUOTES, "'"), **dict.fromkeys(_DOUBLE_QUOTES, '"'), **dict.fromkeys(_DASHES, "-")}
@@ -14,7 +16,7 @@ _PLAIN_SIGNS = str.maketrans(
 
 @lru_cache(maxsize=16)  # attempts at a question come one after the other
 def question_key(question: str) -> str:
-    """Sixteen hex digits: eight that near-duplicates share (`near_key`), and eight of the question itself.
+    """Sixteen hex digits: eight that near-duplicates share (`unit_of`), and eight of the question itself.
 
     Questions have the same key if they differ only in case, space, the form of quotes and dashes, and a question mark
     or full stop at the end: `5!` and `5?` are two questions, and so are `(2 + 3) * 4` and `2 + (3 * 4)`.
@@ -25,13 +27,21 @@ def question_key(question: str) -> str:
     return _digits(letters or itself) + _digits(itself.rstrip(" .?") or itself)
 
 
-def near_key(key: str) -> str:
-    """The half of a question's key that it shares with all whose letters and digits are the same, in order.
+def unit_of(key: str) -> str:
+    """What counts as one question wherever questions are taken to be independent: in splits, folds, tests, intervals.
 
-    They differ in case, space, punctuation and signs, and perhaps in what they ask: to keep one more question out of
-    a split costs nothing.
+    It is the half of a question's key that it shares with all whose letters and digits are the same, in order. They
+    differ in case, space, punctuation and signs, and perhaps in what they ask: to take two questions for one costs
+    little, and to count one twice makes luck look sure. Attempts are compared within a question by its whole key.
+
+    Args:
+        key: a `question_key`; any other text is a unit of its own.
     """
-    return key[:_HALF]
+    return key[:_HALF] if _KEY.fullmatch(key) else key
+
+
+near_key = unit_of
+"""Its name where near-duplicates are what matters, and not independence."""
 
 
 def _digits(text: str) -> str:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drr_agent.questions import near_key, question_key
+from drr_agent.questions import question_key, unit_of
 
 SAME = [
     ("What is 2+2?", "what  is 2+2 ?"),
@@ -45,14 +45,14 @@ def test_the_same_question(one, other):
 
 
 @pytest.mark.parametrize(("one", "other"), ALIKE)
-def test_near_duplicates_share_a_split_and_nothing_else(one, other):
-    assert near_key(question_key(one)) == near_key(question_key(other))
+def test_near_duplicates_are_one_unit_and_two_questions(one, other):
+    assert unit_of(question_key(one)) == unit_of(question_key(other))
     assert question_key(one) != question_key(other)
 
 
 @pytest.mark.parametrize(("one", "other"), OTHER)
 def test_other_questions(one, other):
-    assert near_key(question_key(one)) != near_key(question_key(other))
+    assert unit_of(question_key(one)) != unit_of(question_key(other))
 
 
 @given(st.text())
@@ -60,4 +60,20 @@ def test_a_key_is_of_the_question_as_it_is_read(text):
     key = question_key(text)
     assert len(key) == 16
     assert question_key(f"  {text}\n") == key
-    assert near_key(question_key(f'*"{text}"*!')) == near_key(key) or not any(sign.isalnum() for sign in text)
+    assert unit_of(question_key(f'*"{text}"*!')) == unit_of(key) or not any(sign.isalnum() for sign in text)
+
+
+@pytest.mark.parametrize(
+    ("key", "unit"),
+    [
+        pytest.param("0123456789abcdef", "01234567", id="a key"),
+        pytest.param("q", "q", id="short"),
+        pytest.param("", "", id="empty"),
+        pytest.param("a question with a long id", "a question with a long id", id="no digits"),
+        pytest.param("0123456789ABCDEF", "0123456789ABCDEF", id="in capitals"),
+        pytest.param("0123456789abcdef\n", "0123456789abcdef\n", id="with a line's end"),
+        pytest.param("0123456789abcdef0", "0123456789abcdef0", id="longer"),
+    ],
+)
+def test_what_is_no_key_is_a_unit_of_its_own(key, unit):
+    assert unit_of(key) == unit
