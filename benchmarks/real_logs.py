@@ -13,7 +13,6 @@ import argparse
 import gzip
 import json
 import os
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,26 +21,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from benchmarks.resplits import (
-    Standing,
-    frontiers,
-    learn,
-    oracle,
-    questions_of,
-    ranking,
-    score,
-    split,
-    stand,
-    summarize,
-)
+from benchmarks.resplits import Study, oracle, questions_of, ranking, score, split, study
+from benchmarks.standings import Standing, frontiers, stand, summarize
 from benchmarks.transfer import print_transfer
+from benchmarks.verdicts import print_verdicts
 from benchmarks.vows import print_certificates
 from drr_agent.dm.folder import is_dm, load_dm
 from drr_agent.dm.fusion import Inputs
-from drr_agent.dm.protocol import Score
 from drr_agent.replay.readings import Orders
 from drr_agent.replay.scores import score_rows
-from drr_agent.stopping import StoppingModel
 from drr_agent.training.behaviors import Behavior, Split
 from drr_agent.training.config import TrainConfig
 from drr_agent.training.dataset import Dataset
@@ -120,8 +108,9 @@ def main() -> None:
     print_scores(studies)
     for orders in ("shuffled", "logged"):
         print_standings(studies, {name: found["bce"] for name, found in logits.items()}, orders, given.max_turns)
-    print_certificates(everything, texts, given.max_turns)
-    print_transfer(log, everything, texts, given.max_turns)
+    print_verdicts(studies, given.max_turns)
+    print_certificates(studies, given.max_turns)
+    print_transfer(log, everything, texts, studies, given.max_turns)
     print(f"\n{os.cpu_count()} cores, {(time.monotonic() - clock) / 60:.0f} minutes, {given.steps} steps of 32 rows")
 
 
@@ -153,26 +142,6 @@ def prepare(log: Log, rows: Sequence[Behavior]) -> dict[str, dict[str, float]]:
     log.train("bce", BCE)
     few = split(rows, 0)  # one resplit is enough for a rule that is not even tuned
     return {"pairs": log.logits("pairs", rows), "bce": log.logits("bce", few["calibration"] + few["test"])}
-
-
-class Study(NamedTuple):
-    """A Reasoner's attempts in one resplit, with what each kind of DM says of them."""
-
-    parts: Mapping[str, list[Behavior]]
-    scores: Mapping[Inputs, dict[str, Score]]
-    models: Mapping[Inputs, StoppingModel]
-
-
-def study(rows: Sequence[Behavior], text: Mapping[str, float], resplits: int) -> list[Study]:
-    """Fit every kind of DM on each resplit."""
-    kinds: tuple[Inputs, ...] = ("text", "signals", "both") if text else ("signals",)
-    found = []
-    for seed in range(resplits):
-        parts = split(rows, seed)
-        scores = {kind: score(parts, text, kind)[1] for kind in kinds}
-        found.append(Study(parts, scores, {kind: learn(parts, said) for kind, said in scores.items()}))
-        print(f"resplit {seed + 1} of {resplits}, {rows[0]['reasoner']}", file=sys.stderr, flush=True)
-    return found
 
 
 def print_scores(studies: Mapping[str, Sequence[Study]]) -> None:

@@ -5,18 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.resplits import (
-    frontiers,
-    learn,
-    questions_of,
-    ranking,
-    rescore,
-    score,
-    split,
-    stand,
-    summarize,
-)
-from drr_agent.dm.fusion import Inputs
+from benchmarks.resplits import Study, learn, questions_of, ranking, rescore, score, split
+from benchmarks.standings import frontiers, stand, summarize
 from drr_agent.dm.protocol import Score
 from drr_agent.stopping import StoppingModel
 from drr_agent.training.behaviors import Behavior
@@ -33,7 +23,11 @@ LABELS = 100
 
 
 def print_transfer(
-    log: "Log", everything: Mapping[str, list[Behavior]], logits: Mapping[str, dict[str, float]], max_turns: int
+    log: "Log",
+    everything: Mapping[str, list[Behavior]],
+    logits: Mapping[str, dict[str, float]],
+    studies: Mapping[str, Sequence[Study]],
+    max_turns: int,
 ) -> None:
     """One row a Reasoner and way; settings are chosen on the questions that the way may know."""
     if len(everything) < 2:
@@ -43,12 +37,11 @@ def print_transfer(
         "as accurate: calls ÷ adaptive's (points more) | as dear: points more at calls ÷ adaptive's |"
         "\n|---|---|---|---|---|---|"
     )
-    for reasoner, rows in everything.items():
-        text = dict(logits[reasoner])
-        own = split(rows, 0)
-        kind: Inputs = "both" if text else "signals"
-        others = _some([row for name, found in everything.items() if name != reasoner for row in found], OTHERS)
-        if text:
+    for reasoner, (native, *_) in studies.items():
+        own, kind = native.parts, native.best
+        others = _others(everything, reasoner, own["fit"])
+        text: Mapping[str, float] = {}
+        if logits[reasoner]:
             folder = f"without-{reasoner}"
             log.train(folder, (0.0, 1.0), without=reasoner)
             text = log.logits(folder, [*own["calibration"], *own["test"], *others])
@@ -60,15 +53,21 @@ def print_transfer(
         scores = rescore(fusion, [*own["calibration"], *own["test"]], text)
         few = _some(own["calibration"], LABELS)
         again = model.model_copy(update={"answers": recalibrate(model.answers, tabulate(questions_of(few, scores)))})
-        _, native = score(own, logits[reasoner], kind)
         ways = [
             ("of the others, as it is", foreign["fit"] + foreign["calibration"], foreign_scores | scores, model),
             (f"the same, recalibrated on {LABELS} questions", few, scores, again),
-            ("its own", own["fit"] + own["calibration"], native, learn(own, native)),
+            ("its own", own["fit"] + own["calibration"], native.scores[kind], native.models[kind]),
         ]
         for name, chosen_on, said, learned in ways:
             parts = {"fit": chosen_on, "calibration": [], "test": own["test"]}
             _print_row(reasoner, name, parts, said, learned, max_turns)
+
+
+def _others(everything: Mapping[str, list[Behavior]], reasoner: str, fit: Sequence[Behavior]) -> list[Behavior]:
+    """Attempts of the other Reasoners at questions that figures are not of."""
+    known = {row["question_key"] for row in fit}
+    rows = [row for name, found in everything.items() if name != reasoner for row in found]
+    return _some([row for row in rows if row["question_key"] in known], OTHERS)
 
 
 def _some(rows: Sequence[Behavior], count: int) -> list[Behavior]:

@@ -5,9 +5,8 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.resplits import learn, questions_of, score, split
+from benchmarks.resplits import Study, questions_of
 from drr_agent.stopping import StoppingPolicy
-from drr_agent.training.behaviors import Behavior
 from drr_agent.training.certification import CUTOFFS
 from drr_agent.training.certify import Bools, Certified, best_first, certify
 from drr_agent.training.independence import one_run_each
@@ -22,25 +21,22 @@ FEW = 30
 """Labels with which it must refuse."""
 
 
-def print_certificates(
-    everything: Mapping[str, list[Behavior]], logits: Mapping[str, dict[str, float]], max_turns: int
-) -> None:
-    """A policy is fitted once; then its certificate is made on questions drawn, with replacement, from all others.
+def print_certificates(studies: Mapping[str, Sequence[Study]], max_turns: int) -> None:
+    """A policy is fitted once, in the first resplit; its certificate is made on questions drawn from all others.
 
-    The truth is its error over all of those, which no sample of them knows. The promise may be broken in 5 %.
+    They are drawn with replacement. The truth is the error over all of those others, which no sample of them knows. The
+    promise may be broken in 5 %.
     """
     print(
         f"\n{RESPLITS} certificates each, {100 * CONFIDENCE:g} % confidence, worth of a right answer {WORTH:g} calls\n"
         "\n| Reasoner | at most wrong | certified | promise broken (allowed) | coverage | of the best | "
         f" with {FEW} labels |\n|---|---|---|---|---|---|---|"
     )
-    for reasoner, rows in everything.items():
-        parts = split(rows, 0)
-        _, scores = score(parts, logits[reasoner], "both" if logits[reasoner] else "signals")
-        policy = StoppingPolicy(model=learn(parts, scores), worth=WORTH)
+    for reasoner, (study, *_) in studies.items():
+        policy = StoppingPolicy(model=study.models[study.best], worth=WORTH)
         tables = []
         for part in ("fit", "test"):
-            runs = one_run_each(questions_of(parts[part], scores))
+            runs = one_run_each(questions_of(study.parts[part], study.scores[study.best]))
             turns = min(max_turns, max(len(run.attempts) for run in runs))
             tables.append(outcomes(runs, partial(_at, policy), CUTOFFS, turns))
         for target in TARGETS:
