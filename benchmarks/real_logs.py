@@ -68,8 +68,15 @@ class Log(NamedTuple):
         scores = score_rows(rows, load_dm(self.out / folder, dtype=torch.bfloat16), cache=self.out / "scores.sqlite")
         return {name: score.text_logit for name, score in scores.items() if score.text_logit is not None}
 
-    def train(self, folder: str, loss: tuple[float, float], *, without: str | None = None) -> None:
-        """Train a classifier, unless that is done."""
+    def train(self, folder: str, loss: tuple[float, float], *, named: bool = False, without: str | None = None) -> None:
+        """Train a classifier, unless that is done.
+
+        Args:
+            folder: where to.
+            loss: weight of the cross-entropy and of the pairwise loss.
+            named: whether it reads the Reasoner's name: each gives itself away in a way of its own.
+            without: the Reasoner whose attempts are left out.
+        """
         if is_dm(self.out / folder):
             return
         rows = [
@@ -84,7 +91,9 @@ class Log(NamedTuple):
             bce_weight=loss[0],
             pair_weight=loss[1],
             attempts_per_question=4,
-            evaluations=6,
+            reasoner_input=named,
+            cross_reasoner=not named,
+            evaluations=4,
             early_stopping_patience=None,
         )
         train_dm(*rows, config=config, out=self.out / folder, resume=True)
@@ -95,7 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path)
     parser.add_argument("--out", type=Path, default=Path("runs/real_logs"))
-    parser.add_argument("--steps", type=int, default=300, help="of each classifier; 0 reads signals alone")
+    parser.add_argument("--steps", type=int, default=120, help="of each classifier; 0 reads signals alone")
     parser.add_argument("--resplits", type=int, default=5)
     parser.add_argument("--max-turns", type=int, default=8)
     given = parser.parse_args()
@@ -138,7 +147,7 @@ def prepare(log: Log, rows: Sequence[Behavior]) -> dict[str, dict[str, float]]:
     """Logits of the classifier trained on pairs and of the paper's, trained by cross-entropy; none without steps."""
     if not log.steps:
         return {"pairs": {}, "bce": {}}
-    log.train("pairs", PAIRS)
+    log.train("pairs", PAIRS, named=True)
     log.train("bce", BCE)
     few = split(rows, 0)  # one resplit is enough for a rule that is not even tuned
     return {"pairs": log.logits("pairs", rows), "bce": log.logits("bce", few["calibration"] + few["test"])}

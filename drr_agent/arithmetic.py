@@ -18,7 +18,32 @@ _OPERATIONS: Mapping[type[ast.operator], Callable[[Fraction, Fraction], Fraction
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
 }
-_SPELLINGS = {"\\times": "*", "\\cdot": "*", "\\div": "/", "\\$": "$", "×": "*", "·": "*", "÷": "/", "−": "-", "–": "-"}
+_SPELLINGS = {
+    "\\times": "*",
+    "\\cdot": "*",
+    "\\div": "/",
+    "×": "*",
+    "·": "*",
+    "÷": "/",
+    "−": "-",
+    "–": "-",
+    "\\$": "$",
+    "\\%": "%",
+    "\\left": "",
+    "\\right": "",
+    "\\,": " ",
+    "\\;": " ",
+    "\\!": "",
+    "{,}": ",",
+    "\\(": " ",
+    "\\)": " ",
+    "\\[": " ",
+    "\\]": " ",
+}
+"""Of LaTeX and of print, as Python has them."""
+_WORDS = re.compile(r"\\(?:text|mathrm|textbf|mathbf|operatorname)\{[^{}]{0,80}\}")
+"""Units and names in LaTeX."""
+_OVER = re.compile(r"\\[dt]?frac\{([^{}]{1,60})\}\{([^{}]{1,60})\}")
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
 _LETTER_X = re.compile(r"(?<=\d)\s*[xX]\s*(?=\$?\d)")
 _BLANKS = re.compile(r"\s+")
@@ -141,6 +166,7 @@ def read_calculations(text: str) -> tuple[Calculation, ...]:
 
 
 def _calculations(text: str) -> Iterator[Calculation]:
+    text = _OVER.sub(r"(\1)/(\2)", _WORDS.sub(" ", text))
     for spelling, sign in _SPELLINGS.items():
         text = text.replace(spelling, sign)
     for line in text.splitlines():

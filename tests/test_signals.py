@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drr_agent.signals import DEFAULT_SIGNALS, SignalInput, compute_signals
+from drr_agent.signals.choices import read_options
 from drr_agent.signals.numbers import read_answer
 
 FIRST = (
@@ -85,6 +86,7 @@ def test_signal(changes, name, value):
         pytest.param("Maybe 3, I think; however, not sure.", "hedges", 4.0, id="hedges"),
         pytest.param("Could-be? unlikely", "hedges", 1.0, id="whole words alone"),
         pytest.param("Wait, let me check again.", "second_thoughts", 2.0, id="second thoughts"),
+        pytest.param("17 is not listed, so the closest is B.", "mismatches", 2.0, id="no option fits"),
         pytest.param("It isn't so, and cannot be. Nothing!", "negations", 3.0, id="negations"),
         pytest.param("I’m sorry, I cannot say.", "refusal", 1.0, id="refusal"),
         pytest.param("so", "refusal", 0.0, id="no refusal"),
@@ -202,6 +204,45 @@ SUMS = "3 * 4 = 12\n2 * 15 = 30\n12 + 30 = 42"
 )
 def test_signal_of_the_flow_of_numbers(rationale, answer, name, value):
     assert signals_of(SHOP, rationale=rationale, answer=answer)[name] == close(value)
+
+
+PRICE = "At what price?\n\nOptions:\nA)1,879\nB)1,875\nC)Rs. 1,800\nD)unknown"
+
+
+@pytest.mark.parametrize(
+    ("answer", "rationale", "name", "value"),
+    [
+        pytest.param("C", "So 1440 / 0.8 = 1800.", "option_in_working", 1.0, id="says what it came to"),
+        pytest.param("B", "It is 1800; the closest is B.", "option_in_working", 0.0, id="says something else"),
+        pytest.param("(B)", "It is 1875.", "option_in_working", 1.0, id="a letter in brackets"),
+        pytest.param("D", "It is 1800.", "option_in_working", None, id="an option without a number"),
+        pytest.param("E", "It is 1800.", "option_in_working", None, id="no such option"),
+        pytest.param("1800", "It is 1800.", "option_in_working", None, id="no letter"),
+        pytest.param("C", "", "option_in_working", None, id="nothing written"),
+        pytest.param("C", "1800 at 20 % off", "option_is_last_number", 0.0, id="not the last number"),
+        pytest.param("C", "20 % off 2250 is 1800", "option_is_last_number", 1.0, id="the last number"),
+        pytest.param("B", "1800, so 1875", "rival_options_in_working", 1.0, id="another option, too"),
+        pytest.param("C", "1800", "rival_options_in_working", 0.0, id="no other option"),
+    ],
+)
+def test_signal_of_an_option(answer, rationale, name, value):
+    assert signals_of(PRICE, answer=answer, rationale=rationale)[name] == close(value)
+
+
+@pytest.mark.parametrize(
+    ("question", "options"),
+    [
+        pytest.param("Which?\nA) one\nB) two", {"A": "one", "B": "two"}, id="lines"),
+        pytest.param("Answer Choices: (A) reduced (B) full", {"A": "reduced", "B": "full"}, id="one line"),
+        pytest.param("Which?\nA.3\nB.4", {"A": "3", "B": "4"}, id="without a space"),
+        pytest.param("By A. Smith? A) yes B) no", {"A": "yes", "B": "no"}, id="after an initial"),
+        pytest.param("By A. Smith?", {}, id="an initial alone"),
+        pytest.param("B) one A) two", {}, id="out of order"),
+        pytest.param("", {}, id="nothing"),
+    ],
+)
+def test_options_are_read(question, options):
+    assert read_options(question) == options
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ than linear time. Datasets and DMs store their names: a name never changes its m
 import math
 from collections.abc import Mapping
 
+from drr_agent.signals.choices import CHOICE_SIGNALS
 from drr_agent.signals.flow import FLOW_SIGNALS
 from drr_agent.signals.form import FORM_SIGNALS
 from drr_agent.signals.given import Signal, SignalInput
@@ -25,6 +26,7 @@ DEFAULT_SIGNALS: Mapping[str, Signal] = {
     **FORM_SIGNALS,
     **NUMBER_SIGNALS,
     **FLOW_SIGNALS,
+    **CHOICE_SIGNALS,
     **LANGUAGE_SIGNALS,
 }
 

@@ -21,6 +21,19 @@ _SECOND_THOUGHT_PHRASES = (
     *("re-check", "double-check", "double check", "let me check", "let's check", "hold on", "on second thought"),
     *("start over", "try again", "that's not right", "that's wrong"),
 )
+_MISMATCHES = (
+    *(
+        "closest",
+        "not listed",
+        "not one of the",
+        "none of the options",
+        "not among the",
+        "does not match",
+        "doesn't match",
+    ),
+    *("not an option", "mistake in the", "error in the question", "error in the problem", "misunderstanding"),
+    *("miscalculation", "typo in the"),
+)
 _NEGATIONS = frozenset({"no", "not", "never", "none", "nothing", "neither", "nor", "cannot", "without"})
 _REFUSALS = (
     *("i cannot", "i can't", "i am unable", "i'm unable", "i am sorry", "i'm sorry", "as an ai", "i do not know"),
@@ -41,6 +54,11 @@ def hedges(given: SignalInput) -> float | None:
 def second_thoughts(given: SignalInput) -> float | None:
     """How often the rationale turns back: "wait", "actually", "let me re-check"."""
     return _count(given, _SECOND_THOUGHTS, _SECOND_THOUGHT_PHRASES)
+
+
+def mismatches(given: SignalInput) -> float | None:
+    """How often the rationale says that its result does not fit: "closest to", "not listed", "a mistake in the"."""
+    return _count(given, frozenset(), _MISMATCHES)
 
 
 def negations(given: SignalInput) -> float | None:
@@ -97,6 +115,7 @@ def _last_sentence(rationale: str) -> str:
 LANGUAGE_SIGNALS: Mapping[str, Signal] = {
     "hedges": hedges,
     "second_thoughts": second_thoughts,
+    "mismatches": mismatches,
     "negations": negations,
     "refusal": refusal,
     "conclusion_agrees": conclusion_agrees,

@@ -98,7 +98,7 @@ def answer_in_question(given: SignalInput) -> float | None:
 
 def answer_in_rationale(given: SignalInput) -> float | None:
     """1 when the answer is a number that stands in the rationale before it is given as the answer."""
-    value, numbers = read_answer(given.draft["answer"]), _read_working(given.draft)
+    value, numbers = read_answer(given.draft["answer"]), read_working(given.draft)
     if value is None or numbers is None:
         return None
     return float(abs(value) in _all(numbers) | numbers.quotients)
@@ -106,7 +106,7 @@ def answer_in_rationale(given: SignalInput) -> float | None:
 
 def answer_is_last_number(given: SignalInput) -> float | None:
     """1 when the answer is the last number of the rationale before it is given as the answer; missing without one."""
-    value, numbers = read_answer(given.draft["answer"]), _read_working(given.draft)
+    value, numbers = read_answer(given.draft["answer"]), read_working(given.draft)
     return None if value is None or numbers is None or numbers.last is None else float(abs(value) == numbers.last)
 
 
@@ -162,8 +162,8 @@ def _read_rationale(draft: Draft) -> Numbers | None:
     return _numbers(draft["rationale"]) if _is_written(draft) else None
 
 
-def _read_working(draft: Draft) -> Numbers | None:
-    """The rationale's numbers up to where it states its answer; an imported reply is often logged with that."""
+def read_working(draft: Draft) -> Numbers | None:
+    """The rationale's numbers up to where it states its answer: an imported reply is often logged with that."""
     working = cut_statement(draft["rationale"])
     return None if not working or working.isspace() else _numbers(working)
 
