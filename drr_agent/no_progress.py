@@ -1,11 +1,12 @@
 """Runs that go in circles: a rule around any policy that ends them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from drr_agent.errors import ConfigError
 from drr_agent.grading import AUTO, Grader, normalize_text
-from drr_agent.policy import Decision, Policy
+from drr_agent.policy import Decision, Policy, within
 from drr_agent.state import Attempt
 
 _SHINGLE = 3
@@ -16,8 +17,9 @@ _SHINGLE = 3
 class NoProgress:
     """Ends a run where thinking again brings nothing new and the policy it wraps would go on.
 
-    The answer is the wrapped policy's, best supported so far; the run's `stop_reason` is `no_progress`. What the policy
-    accepts, stops or sends to review stays so. Each rule can be switched off by `None`. An attempt without an answer
+    It ends as it would where turns end: with the wrapped policy's answer, best supported so far, accepted or for review
+    where that policy says so, and else with the `stop_reason` `no_progress`. What the policy accepts, stops or sends to
+    review by itself stays so. Each rule can be switched off by `None`. An attempt without an answer
     breaks a row of equal answers, and of swings. Of independent draws, the same answer again is agreement: let the
     policy see it, by more turns for `same_answer` and `returns` than it needs to accept.
     """
@@ -51,14 +53,18 @@ class NoProgress:
         """The wrapped policy's."""
         return self.policy.abstain_below
 
+    def within(self, max_turns: int) -> Self:
+        """The rule around the policy for runs of at most so many turns."""
+        return replace(self, policy=within(self.policy, max_turns))
+
     def decide(self, attempts: Sequence[Attempt]) -> Decision:
-        """The wrapped policy's decision, or to stop where it would go on in vain."""
+        """The wrapped policy's decision, or the end of a run that would go on in vain."""
         decision = self.policy.decide(attempts)
         if decision.outcome != "continue":
             return decision
         answers = self.grader.group([attempt["answer"] for attempt in attempts])
         circling = self._repeats(answers) or self._swings(answers) or self._echoes(attempts) or self._stalls(attempts)
-        return decision._replace(outcome="stop") if circling else decision
+        return _ended(decision) if circling else decision
 
     def _repeats(self, answers: Sequence[int | None]) -> bool:
         if self.same_answer is None:
@@ -88,6 +94,13 @@ class NoProgress:
         confidences = [self.policy.decide(attempts[:turn]).confidence for turn in range(1, len(attempts) + 1)]
         known = [0.0 if confidence is None else confidence for confidence in confidences]
         return max(known[before:]) < max(known[:before]) + self.min_gain
+
+
+def _ended(decision: Decision) -> Decision:
+    """What becomes of `continue` where it gains nothing: what the policy makes of the end of turns, or a stop."""
+    if decision.exhausted != "continue":
+        return decision._replace(outcome=decision.exhausted)
+    return decision._replace(outcome="stop", reason="no_progress")
 
 
 def _shingles(text: str) -> frozenset[tuple[str, ...]]:

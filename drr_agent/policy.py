@@ -15,7 +15,7 @@ from drr_agent.grading import AUTO, Grader
 from drr_agent.state import Attempt
 
 Outcome = Literal["accept", "continue", "stop", "review"]
-Exhausted = Literal["continue", "review"]
+Exhausted = Literal["continue", "accept", "review"]
 
 
 class Decision(NamedTuple):
@@ -27,7 +27,9 @@ class Decision(NamedTuple):
     confidence: float | None
     """P(the chosen answer is right), where the policy can tell."""
     exhausted: Exhausted = "continue"
-    """What becomes of `continue` where turns or budget end: nothing more, or a review."""
+    """What becomes of `continue` where turns or budget end: nothing more, an accept after all, or a review."""
+    reason: Literal["no_progress"] | None = None
+    """Why it is to stop, where the run's `stop_reason` is to say more than `stopped`."""
 
 
 @runtime_checkable
@@ -44,8 +46,22 @@ class Policy(Protocol):
         ...
 
 
+@runtime_checkable
+class Foresighted(Protocol):
+    """A policy whose rule depends on how many turns a run may have."""
+
+    def within(self, max_turns: int) -> Policy:
+        """The policy for runs of at most so many turns."""
+        ...
+
+
+def within(policy: Policy, max_turns: int) -> Policy:
+    """A policy for runs of at most so many turns: the same, unless it looks ahead."""
+    return policy.within(max_turns) if isinstance(policy, Foresighted) else policy
+
+
 def settle(policy: Policy, decision: Decision) -> Decision:
-    """The decision once nothing more may be tried: the best-supported answer, an abstention, or a review."""
+    """The decision once nothing more may be tried: an accept, a review, an abstention, or the answer as it stands."""
     if decision.outcome == "continue":
         decision = decision._replace(outcome=decision.exhausted)
     unsure = decision.confidence is None or decision.confidence < policy.abstain_below

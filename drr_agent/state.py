@@ -18,9 +18,10 @@ from typing_extensions import TypedDict  # pydantic, which checks logged runs, a
 RUN_SCHEMA = 1
 """Version of the `Run` shape, written into every logged run."""
 
-StopReason = Literal["accepted", "max_turns", "budget", "no_progress", "review", "error", "interrupted"]
-"""Why a run ended. `error`: not one think call gave a usable reply. `interrupted`: it has not ended, or never did; only
-readers of checkpoints and traces say so."""
+StopReason = Literal["accepted", "stopped", "max_turns", "budget", "no_progress", "review", "error", "interrupted"]
+"""Why a run ended. `stopped`: the policy ended it with an answer that it does not accept, as thinking on is not worth
+its price. `no_progress`: it went in circles; in logs of older versions, stopped as well. `error`: not one think call
+gave a usable reply. `interrupted`: it has not ended, or never did; only readers of checkpoints and traces say so."""
 
 Verdict = Literal["accept", "reject"]
 Label = Literal["correct", "incorrect"]

@@ -98,12 +98,32 @@ def test_what_the_policy_ends_stays_as_it_is(outcome):
     assert (policy.abstain_below, isinstance(policy, Policy)) == (0.25, True)
 
 
+@pytest.mark.parametrize(
+    ("exhausted", "expected"),
+    [
+        pytest.param("continue", ("stop", "no_progress"), id="nothing more: stopped"),
+        pytest.param("accept", ("accept", None), id="accepted after all"),
+        pytest.param("review", ("review", None), id="to review"),
+    ],
+)
+def test_circles_end_as_turns_do(exhausted, expected):
+    class Onward(Always):
+        def decide(self, attempts):
+            return super().decide(attempts)._replace(exhausted=exhausted)
+
+    policy = NoProgress(policy=Onward("continue"), same_answer=2)
+    decision = policy.decide(attempts("4", "4"))
+    assert (decision.outcome, decision.reason) == expected
+    assert policy.decide(attempts("4"))[::3] == ("continue", exhausted), "passed on while it thinks on"
+
+
 @given(st.lists(st.tuples(st.sampled_from(["4", "5", None]), st.none() | st.floats(0, 1)), min_size=1, max_size=7))
 def test_the_answer_is_the_policys(rows):
     given_attempts = attempts(*[answer for answer, _ in rows], scores=[score for _, score in rows])
     inner, outer = ThresholdPolicy(threshold=0.9), NoProgress(policy=ThresholdPolicy(threshold=0.9), plateau=2)
     one, other = inner.decide(given_attempts), outer.decide(given_attempts)
-    assert one._replace(outcome="") == other._replace(outcome="")
+    assert one._replace(outcome="", reason=None) == other._replace(outcome="", reason=None)
+    assert other.reason == (None if one.outcome == other.outcome else "no_progress")
     assert (one.outcome, other.outcome) in {(o, o) for o in ("accept", "continue")} | {("continue", "stop")}
 
 

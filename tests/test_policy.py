@@ -85,6 +85,26 @@ def test_settle_abstains(abstain_below, rows, choice):
     assert settle(policy, policy.decide(attempts(*rows))).choice == choice
 
 
+@pytest.mark.parametrize(
+    ("decision", "outcome", "choice"),
+    [
+        pytest.param(Decision("continue", 0, 0.3), "continue", None, id="withheld"),
+        pytest.param(Decision("continue", 0, 0.3, "review"), "review", None, id="to review, withheld"),
+        pytest.param(Decision("continue", 0, 0.3, "accept"), "accept", 0, id="accepted, so not withheld"),
+        pytest.param(Decision("stop", 0, 0.3, "accept"), "stop", None, id="what stops is not accepted after all"),
+    ],
+)
+def test_what_becomes_of_it_where_turns_end(decision, outcome, choice):
+    assert settle(ThresholdPolicy(abstain_below=0.5), decision)[:2] == (outcome, choice)
+
+
+@given(rows=st.lists(st.tuples(st.sampled_from(["1", None]), st.none() | st.floats(0, 1)), min_size=1, max_size=4))
+@pytest.mark.parametrize("policy", [ThresholdPolicy(), ConsensusPolicy()], ids=["threshold", "consensus"])
+def test_a_threshold_that_no_turn_reached_accepts_nothing_at_the_end(policy, rows):
+    decision = policy.decide(attempts(*rows))
+    assert (settle(policy, decision).outcome == "accept") == (decision.outcome == "accept")
+
+
 @pytest.mark.parametrize("threshold", [1.5, -0.1, math.nan])
 def test_threshold_must_be_a_probability(threshold):
     with pytest.raises(ConfigError, match=r"`threshold` must be in \[0, 1\], got"):

@@ -9,7 +9,7 @@ from langchain_core.messages import HumanMessage
 from drr_agent.cli import options
 from drr_agent.cli.app import app
 from drr_agent.cli.console import errors, out, print_json
-from drr_agent.cli.inputs import open_dm, open_reasoner, telling_uncertified
+from drr_agent.cli.inputs import open_dm, open_reasoner, telling_uncertified, wordings
 from drr_agent.errors import ConfigError
 from drr_agent.graphs import create_drr_graph
 from drr_agent.graphs.drr import default_policy
@@ -33,7 +33,9 @@ def ask(
     max_tokens: options.MaxTokens = None,
     timeout: options.Timeout = None,
     logprobs: options.Logprobs = None,
+    ask_confidence: options.AskConfidence = False,
     json: options.AsJson = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Ask a question, and watch the Reasoner think until the DM believes it.
 
@@ -51,14 +53,21 @@ def ask(
         max_tokens=max_tokens,
         timeout=timeout,
         logprobs=logprobs,
+        quiet=quiet,
     )
     name = "pocket" if dm is None and reasoner == "pocket" else dm
     judge = None if name is None else open_dm(name)
     with telling_uncertified():
         graph = create_drr_graph(
-            model, judge, policy=_policy(judge, threshold), max_turns=max_turns, feedback=feedback, parser=parser
+            model,
+            judge,
+            policy=_policy(judge, threshold),
+            max_turns=max_turns,
+            feedback=feedback,
+            parser=parser,
+            prompts=wordings(ask_confidence=ask_confidence),
         )
-    run = _watch(graph, question, show=not json)
+    run = _watch(graph, question, show=not json and not quiet)
     if json:
         print_json(run)
     else:
@@ -67,13 +76,20 @@ def ask(
 
 
 def _policy(judge: Any, threshold: float | None) -> Policy | None:
-    """The DM's own policy, at another threshold where one is given."""
+    """The DM's own policy, at another threshold where one is given.
+
+    Raises:
+        ConfigError: it has none.
+    """
     policy = default_policy(judge)
-    return (
-        replace(policy, threshold=threshold)
-        if threshold is not None and isinstance(policy, ConsensusPolicy)
-        else policy
-    )
+    if threshold is None:
+        return policy
+    if not isinstance(policy, ConsensusPolicy):
+        raise ConfigError(
+            f"`--threshold` is of a policy that accepts from one, got {threshold:g} for a DM that has learned when to "
+            "stop; drop it, or say what a right answer is worth: `drr calibrate --worth`"
+        )
+    return replace(policy, threshold=threshold)
 
 
 def _watch(graph: Any, question: str, *, show: bool) -> Run:
@@ -110,5 +126,6 @@ def _print_outcome(run: Run) -> None:
     tokens = run["usage"]["input_tokens"] + run["usage"]["output_tokens"]
     out.print(f"\n{chosen['rationale']}", highlight=False)
     out.print(run["answer"], style="bold", highlight=False)
-    spent = f"{run['usage']['calls']} calls, {tokens:,} tokens, {run['seconds']:.1f} s"
+    calls = run["usage"]["calls"]
+    spent = f"{calls} call{'s' if calls != 1 else ''}, {tokens:,} tokens, {run['seconds']:.1f} s"
     errors.print(f"{run['stop_reason']} after {spent}", style="dim", highlight=False)

@@ -1,19 +1,19 @@
 """drr calibrate: from logits to probabilities, and to where the loop stops."""
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 
 from drr_agent.cli import options
 from drr_agent.cli.app import app
-from drr_agent.cli.console import errors, out, show_metrics
-from drr_agent.dm.certificate import Certificate
+from drr_agent.cli.calibrate_text import Fitted, tell_calibration
 from drr_agent.dm.folder import read_manifest, update_manifest
-from drr_agent.dm.manifest import Metrics
+from drr_agent.dm.manifest import DMManifest
 from drr_agent.dm.staging import changing
-from drr_agent.errors import ConfigError
+from drr_agent.errors import ConfigError, DataError
 from drr_agent.grading import get_grader
 from drr_agent.replay.units import worth_in_calls
 from drr_agent.training.behaviors import Behavior, is_labelled
@@ -21,18 +21,14 @@ from drr_agent.training.calibrate import calibrate_dm
 from drr_agent.training.certification import Promise, Terms, certify_half
 from drr_agent.training.dataset import Dataset, load_dataset
 from drr_agent.training.refusal import Refusal
-from drr_agent.training.threshold import Operating, calibrate_consensus
-from drr_agent.training.weights import Coverage
-from drr_agent.training.worth import WorthPoint, calibrate_stopping
+from drr_agent.training.stopping import PRICES
+from drr_agent.training.threshold import calibrate_consensus
+from drr_agent.training.worth import calibrate_stopping
 
-
-class Fitted(NamedTuple):
-    """What a fit says of itself."""
-
-    metrics: Metrics
-    consensus: Operating
-    stopping: WorthPoint | None
-    """`None` for a DM that has not learned when to stop."""
+_CONFIDENCE = 0.95
+_MOST_CALLS = 1 / min(PRICES)
+"""What a right answer can be worth: what one more turn brings is learned up to there."""
+_EXPONENT = re.compile(r"^\s*\d+(\.\d+)?e[+-]?\d+", re.IGNORECASE)
 
 
 @app.command()
@@ -53,6 +49,10 @@ def calibrate(
             "50 calls, or what --mean-calls, or adaptive self-consistency's calls, allow.",
         ),
     ] = None,
+    price_in: Annotated[
+        float | None, typer.Option(help="For a worth in USD: USD per million input tokens, if not the list price.")
+    ] = None,
+    price_out: Annotated[float | None, typer.Option(help="The same for output tokens.")] = None,
     target_error: Annotated[
         float | None,
         typer.Option(
@@ -60,7 +60,10 @@ def calibrate(
             "then fit, and the other half certifies."
         ),
     ] = None,
-    confidence: Annotated[float, typer.Option(help="With what confidence it is certified.")] = 0.95,
+    confidence: Annotated[
+        float | None,
+        typer.Option(help=f"With what confidence it is certified; by default {_CONFIDENCE}."),
+    ] = None,
     grader: options.GraderName = "auto",
     seed: options.Seed = 0,
     json: options.AsJson = False,
@@ -75,20 +78,21 @@ def calibrate(
     `drr evaluate` with fresh questions before you believe it.
 
     With `--target-error`, the threshold is one for which a share of wrong answers among the accepted is certified, and
-    how much is accepted is told. Where the labels cannot support that, it says how many would be needed.
+    how much is accepted is told. Where the labels cannot support that, it says how many would be needed. A certificate
+    is of one calibration: every new one, with or without `--target-error`, drops the older certificate.
 
         drr calibrate dm data --target-error 0.05 --confidence 0.95
     """
-    if worth is not None and mean_calls is not None:
-        raise ConfigError(
-            f"`--worth` and `--mean-calls` each say how long to think, got {worth!r} and {mean_calls!r}; give one"
-        )
+    manifest = read_manifest(dm)
+    certifies = None if target_error is None else _share("--target-error", target_error)
+    sureness = None if confidence is None else _share("--confidence", confidence)
+    _refuse_ignored(manifest, worth=worth, mean_calls=mean_calls, target_error=certifies, confidence=sureness)
     data, equality = load_dataset(dataset), get_grader(grader)
     terms = None
-    if target_error is not None:
-        terms = Terms(target_error=target_error, confidence=confidence, max_turns=max_turns, grader=equality)
-    calls = None if worth is None else worth_in_calls(worth, data.rows("calibration"))
-    if read_manifest(dm).text is not None:
+    if certifies is not None:
+        terms = Terms(target_error=certifies, confidence=sureness or _CONFIDENCE, max_turns=max_turns, grader=equality)
+    calls = _worth_in_calls(worth, data.rows("calibration"), price_in, price_out)
+    if manifest.text is not None:
         data.require_texts(instead="train on signals alone (`--inputs signals`), or ")
 
     def fit(rows: Sequence[Behavior]) -> Fitted:
@@ -103,11 +107,85 @@ def calibrate(
 
     with changing(dm) as folder:  # the old calibration goes with its threshold and certificate, or none of them does
         promise, fitted = _calibrate(folder, data, fit, terms)
-    show_metrics({**fitted.metrics, **_loop(fitted, promise)}, dm, json=json)
-    for doubt in _doubts(fitted.metrics["judged_share"] or 0.0, fitted.consensus.coverage):
-        errors.print(doubt, style="yellow", highlight=False)
-    if promise is not None:
-        _tell(promise, json=json)
+    tell_calibration(fitted, promise, terms, dm=dm, data=data, json=json)
+
+
+def _share(option: str, value: float) -> float:
+    """A share as it is; of a percentage, what to write."""
+    if 0.0 < value < 1.0:
+        return value
+    meant = f"{value / 100:g}" if 1 < value < 100 else "0.05 for 5 %"
+    raise ConfigError(f"`{option}` must be between 0 and 1, got {value:g}; write {meant}")
+
+
+def _refuse_ignored(
+    manifest: DMManifest,
+    *,
+    worth: str | None,
+    mean_calls: float | None,
+    target_error: float | None,
+    confidence: float | None,
+) -> None:
+    """Refuse settings that would change nothing, or that say the same thing twice.
+
+    Raises:
+        ConfigError: says which to drop.
+    """
+    if worth is not None and mean_calls is not None:
+        raise ConfigError(
+            f"`--worth` and `--mean-calls` each say how long to think, got {worth!r} and {mean_calls!r}; give one"
+        )
+    if confidence is not None and target_error is None:
+        raise ConfigError(
+            f"`--confidence` is of a certificate, got {confidence:g} without `--target-error`; drop it, or add "
+            "`--target-error 0.05`"
+        )
+    if manifest.stopping is not None:
+        return
+    if worth is not None:
+        why = manifest.no_stopping or "it was trained without"
+        raise ConfigError(
+            f"`--worth` is for a DM that has learned when to stop, got {worth!r} for one that has not ({why}); drop "
+            "it, or say how long to think by `--mean-calls`"
+        )
+    if mean_calls is not None and target_error is not None:
+        raise ConfigError(
+            f"`--mean-calls` and `--target-error` each choose this DM's threshold, got {mean_calls:g} and "
+            f"{target_error:g}; drop one"
+        )
+
+
+def _worth_in_calls(
+    worth: str | None, rows: Sequence[Behavior], price_in: float | None, price_out: float | None
+) -> float | None:
+    """A worth in Reasoner calls, as far as stopping is learned.
+
+    Raises:
+        ConfigError: it is none, or more than that; or prices that no worth asks for.
+        DataError: what it is in calls, these rows do not tell.
+    """
+    in_usd = worth is not None and any(unit in worth.casefold() for unit in ("usd", "$"))
+    if not in_usd and (price_in is not None or price_out is not None):
+        raise ConfigError(
+            f"`--price-in` and `--price-out` are for a worth in USD, got {worth!r}; drop them, or write "
+            "`--worth '0.5 usd'`"
+        )
+    if worth is None:
+        return None
+    plain = _EXPONENT.sub(lambda found: f"{float(found[0]):f}", worth)
+    try:
+        calls = worth_in_calls(plain, rows, price_in=price_in, price_out=price_out)
+    except DataError as error:
+        if in_usd and price_in is None:
+            raise DataError(f"{error}, or give prices: `--price-in` and `--price-out`") from error
+        raise
+    if calls > _MOST_CALLS:
+        raise ConfigError(
+            f"a right answer can be worth at most {_MOST_CALLS:,.0f} Reasoner calls, got {worth!r}, which is "
+            f"{calls:,.0f}: what one more turn brings is learned up to there; write `--worth {_MOST_CALLS:.0f}` "
+            "to think on while there is anything to gain"
+        )
+    return calls
 
 
 def _calibrate(
@@ -120,69 +198,3 @@ def _calibrate(
         return None, fit(rows)
     promise, fitted = certify_half(folder, rows, fit, terms, dataset=data.digest)
     return promise, fit(rows) if fitted is None or isinstance(promise, Refusal) else fitted
-
-
-def _loop(fitted: Fitted, promise: Promise | None) -> Metrics:
-    """The loop's numbers: of the certified threshold where there is one, else of the setting that was chosen."""
-    chosen, stopping = fitted.consensus, fitted.stopping
-    if isinstance(promise, Certificate):
-        low, high = promise.coverage_ci
-        numbers = promise.model_dump(exclude={"schema_version", "coverage_ci", "depends_on"})
-        return {
-            f"certified_{name}": value
-            for name, value in (numbers | {"coverage_low": low, "coverage_high": high}).items()
-        }
-    setting = {"threshold": chosen.policy.threshold} if stopping is None else {"worth_in_calls": stopping.worth}
-    point = chosen if stopping is None else stopping
-    loop: Metrics = {
-        **setting,
-        "accuracy_in_sample": point.accuracy,
-        "mean_calls_in_sample": point.mean_calls,
-        "effective_questions": point.effective_questions,
-        **({} if chosen.coverage is None else chosen.coverage._asdict()),
-    }
-    needed: Metrics = {"needed_questions": promise.needed} if isinstance(promise, Refusal) else {}
-    return {f"loop_{name}": value for name, value in loop.items()} | needed
-
-
-def _tell(promise: Promise, *, json: bool) -> None:
-    """The promise, or why there is none, and then the status that says so."""
-    if isinstance(promise, Certificate):
-        (errors if json else out).print(promise.sentence, style="bold", highlight=False)
-        if promise.depends_on.is_mixed:
-            errors.print(
-                "No graph will run certified by it: its labels are of several or unknown Reasoners, prompts or kinds "
-                "of feedback, and a graph runs one of each. `drr harvest --where` makes a dataset of one.",
-                style="yellow",
-                highlight=False,
-            )
-        return
-    errors.print("not certified:", style="bold red", end=" ")
-    errors.print(promise.reason, highlight=False, soft_wrap=True)
-    errors.print("The DM is calibrated on the whole split, as without `--target-error`.", highlight=False)
-    raise typer.Exit(1)
-
-
-def _doubts(judged_share: float, coverage: Coverage | None) -> Iterator[str]:
-    """What to know before the numbers are believed."""
-    if judged_share > 0:
-        yield (
-            f"{judged_share:.1%} of the calibration labels are a judge's: its errors become the DM's. "
-            "`drr label` says how far it agrees with humans."
-        )
-    if coverage is not None and coverage.left_out:
-        yield (
-            f"{coverage.left_out} questions or runs are left out of the loop's numbers: nobody judged all of their "
-            "answers. Those as long as they stand for them. `drr label` asks for the rest."
-        )
-    if coverage is not None and coverage.unlike:
-        yield (
-            f"Of {coverage.unlike} of these none is judged that is as long, and nothing stands for them: the loop's "
-            "numbers are of the others, and biased towards short runs. Do not trust the threshold before you have "
-            "labelled some of them."
-        )
-    if coverage is not None and coverage.unexplored:
-        yield (
-            f"{coverage.unexplored} runs ended at an accept, and no run of their Reasoner explored: what later turns "
-            "would have brought, this log cannot tell. `create_drr_graph(…, explore=0.05)` makes one that can."
-        )

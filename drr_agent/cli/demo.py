@@ -1,5 +1,6 @@
 """drr demo: the whole path once, offline."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,7 @@ from drr_agent.cli.app import app
 from drr_agent.cli.console import errors
 from drr_agent.cli.evaluate import show_report
 from drr_agent.demo import DemoConfig, run_demo
+from drr_agent.dm.quiet import quiet_loading
 
 
 @app.command()
@@ -27,5 +29,6 @@ def demo(
     Leaves the log, the dataset, the DM, `report.json` and `report.html` in the folder.
     """
     config = replace(DemoConfig(), questions=questions, fresh=fresh, seed=seed, progress=not quiet)
-    report = run_demo(folder, config=config, say=lambda line: errors.print(line, highlight=False))
+    with quiet_loading() if quiet else nullcontext():
+        report = run_demo(folder, config=config, say=lambda line: errors.print(line, highlight=False))
     show_report(report, folder, json=json)

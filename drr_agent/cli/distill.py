@@ -8,7 +8,7 @@ import typer
 from drr_agent.cli import options
 from drr_agent.cli.app import app
 from drr_agent.cli.console import out, print_json
-from drr_agent.cli.inputs import open_reasoner, pairs, read_questions
+from drr_agent.cli.inputs import open_reasoner, pairs, read_questions, wordings
 from drr_agent.training.distill import distill as run
 
 
@@ -33,6 +33,7 @@ def distill(
     max_tokens: options.MaxTokens = None,
     timeout: options.Timeout = None,
     logprobs: options.Logprobs = None,
+    ask_confidence: options.AskConfidence = False,
     seed: options.Seed = 0,
     json: options.AsJson = False,
     quiet: options.Quiet = False,
@@ -51,6 +52,7 @@ def distill(
             max_tokens=max_tokens,
             timeout=timeout,
             logprobs=logprobs,
+            quiet=quiet,
         ),
         read_questions(samples, mapping=pairs(mapping), seed=seed),
         log=log,
@@ -60,6 +62,7 @@ def distill(
         concurrency=concurrency,
         grader=grader,
         parser=parser,
+        prompts=wordings(ask_confidence=ask_confidence),
         progress=not quiet,
     )
     if json:

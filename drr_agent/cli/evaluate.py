@@ -7,12 +7,15 @@ import typer
 
 from drr_agent.cli import options
 from drr_agent.cli.app import app
-from drr_agent.cli.console import out, print_json
+from drr_agent.cli.console import errors, out, print_json
 from drr_agent.cli.inputs import open_dm, open_reasoner, pairs, read_questions
+from drr_agent.errors import ConfigError
 from drr_agent.evaluation.evaluate import EvaluateConfig
 from drr_agent.evaluation.evaluate import evaluate as run
 from drr_agent.evaluation.report import Report, write_report
-from drr_agent.evaluation.table import describe_dm, render_table
+from drr_agent.evaluation.table import describe_dm, doubt_ranking, render_table
+
+_FEWEST_TURNS = 2
 
 
 @app.command()
@@ -45,6 +48,11 @@ def evaluate(
 
         drr evaluate fresh.jsonl --out report --reasoner openai:gpt-4o-mini --dm dm
     """
+    if max_turns < _FEWEST_TURNS:
+        raise ConfigError(
+            f"expected `--max-turns` of at least {_FEWEST_TURNS}, got {max_turns}: with one attempt a question "
+            "nobody can tell what thinking again would bring; allow more"
+        )
     report = run(
         open_reasoner(
             reasoner,
@@ -53,6 +61,7 @@ def evaluate(
             max_tokens=max_tokens,
             timeout=timeout,
             logprobs=logprobs,
+            quiet=quiet,
         ),
         None if dm is None else open_dm(dm),
         read_questions(samples, mapping=pairs(mapping), seed=seed),
@@ -73,6 +82,9 @@ def evaluate(
 
 def show_report(report: Report, folder: Path, *, json: bool) -> None:
     """The table, the DM and the verdict, or the whole report as JSON."""
+    doubt = None if report.dm is None else doubt_ranking(report.dm.within_question_auroc, report.dm.auroc)
+    if doubt is not None:
+        errors.print(doubt, style="yellow", highlight=False)
     if json:
         print_json(report.model_dump(mode="json"))
         return

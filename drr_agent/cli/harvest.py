@@ -40,8 +40,8 @@ def harvest(
     fractions: Annotated[
         str | None,
         typer.Option(
-            help="Shares of the questions, in this order: train, validation, calibration, test.  "
-            "[default: those of the dataset at --out, else 0.6,0.15,0.15,0.1]"
+            help="Shares of the questions, in this order: train, validation, calibration, test; by default those "
+            "of the dataset at --out, else 0.6,0.15,0.15,0.1."
         ),
     ] = None,
     targets: Annotated[

@@ -12,9 +12,12 @@ from langchain_core.language_models import BaseChatModel
 from drr_agent.cli.console import errors
 from drr_agent.dm.folder import load_dm
 from drr_agent.dm.models import SignalDM, TransformersDM
+from drr_agent.dm.quiet import quiet_loading
 from drr_agent.errors import ConfigError, UncertifiedWarning
 from drr_agent.evaluation.samples import read_samples
+from drr_agent.prompts import CONFIDENCE, Prompts
 from drr_agent.reasoners import create_reasoner
+from drr_agent.reasoners.local import LocalReasoner
 from drr_agent.reasoners.word_problems import generate
 from drr_agent.state import Sample
 from drr_agent.training.behaviors import SPLITS, Split
@@ -22,10 +25,22 @@ from drr_agent.training.behaviors import SPLITS, Split
 _GENERATED = re.compile(r"pocket:(\d+)")
 
 
-def open_reasoner(spec: str, *, logprobs: bool | None, **settings: Any) -> BaseChatModel:
-    """A Reasoner by name, asked for log probabilities where its kind gives them."""
+def open_reasoner(spec: str, *, logprobs: bool | None, quiet: bool = False, **settings: Any) -> BaseChatModel:
+    """A Reasoner by name, asked for log probabilities where its kind gives them.
+
+    Quietly, one of this process is loaded here, since it is loaded with bars at its first call.
+    """
     gives = spec == "pocket" or spec.startswith(("local:", "openai:"))
-    return create_reasoner(spec, logprobs=gives if logprobs is None else logprobs, **settings)
+    model = create_reasoner(spec, logprobs=gives if logprobs is None else logprobs, **settings)
+    if quiet and isinstance(model, LocalReasoner):
+        with quiet_loading():
+            model.load()
+    return model
+
+
+def wordings(*, ask_confidence: bool) -> Prompts | None:
+    """How the Reasoner is asked; `None` is the wording that is used by default."""
+    return Prompts(confidence=CONFIDENCE) if ask_confidence else None
 
 
 def open_dm(path: str | Path) -> TransformersDM | SignalDM:

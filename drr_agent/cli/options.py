@@ -24,9 +24,16 @@ Timeout = Annotated[float | None, typer.Option(help="Seconds a call may take, fo
 Logprobs = Annotated[
     bool | None,
     typer.Option(
-        help="Ask for token log probabilities, the best signal there is; some APIs refuse.  [default: for `pocket`, "
-        "`local:` and `openai:`]",
-        show_default=False,
+        help="Ask for token log probabilities, the best signal there is; some APIs refuse. By default for `pocket`, "
+        "`local:` and `openai:`.",
+    ),
+]
+AskConfidence = Annotated[
+    bool,
+    typer.Option(
+        "--ask-confidence",
+        help="Ask the Reasoner to say how sure it is, which is a signal; a DM is for the wording that it was trained "
+        "on, so ask always or never.",
     ),
 ]
 DatasetFolder = Annotated[Path, typer.Argument(help="A dataset made by `drr harvest`.")]
@@ -45,7 +52,7 @@ GraderName = Annotated[
 Concurrency = Annotated[int, typer.Option(min=1, help="Most questions at a time.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random here.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value for machines instead of text.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Mapping = Annotated[
     list[str] | None,
     typer.Option(
@@ -69,8 +76,7 @@ ReplyParser = Annotated[
     typer.Option(
         "--parser",
         help="How the answer is read out of a reply, in traces and in tables without a column of answers: answer, "
-        "number, choice or message.  [default: the whole reply is the answer]",
-        show_default=False,
+        "number, choice or message. By default the whole reply is the answer.",
     ),
 ]
 TraceUnit = Annotated[

@@ -1,49 +1,38 @@
 """drr replay: what a policy would have done on logged attempts, before it is switched on."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from drr_agent.cli import options
 from drr_agent.cli.app import app
-from drr_agent.cli.console import errors, out, print_json
+from drr_agent.cli.console import errors
 from drr_agent.cli.inputs import open_dm, pairs
+from drr_agent.cli.replay_text import show_replay
 from drr_agent.dm.models import TransformersDM
 from drr_agent.dm.protocol import DiscriminativeModel
-from drr_agent.evaluation.table import number, percent, points
-from drr_agent.evaluation.verdict import MARGIN
+from drr_agent.errors import ConfigError, DataError
+from drr_agent.evaluation.verdict import MARGIN, judge_single_attempts
 from drr_agent.replay.config import ReplayConfig
 from drr_agent.replay.replayer import replay as run
-from drr_agent.replay.report import PAGE, REPLAY, Comparison, Point, ReplayReport, write_replay
+from drr_agent.replay.report import ReplayReport, write_replay
 from drr_agent.replay.scores import SCORES
-from drr_agent.replay.specs import ALTERNATIVES, FORMS
-from drr_agent.replay.wording import (
-    at_equal_cost,
-    bounds,
-    lost_with,
-    p_value,
-    point_bounds,
-    saved,
-    share_bounds,
-    signed,
-)
-from drr_agent.training.behaviors import Behavior, Split
+from drr_agent.replay.specs import ALTERNATIVES, FORMS, spell
+from drr_agent.training.behaviors import Behavior, Split, is_labelled
 from drr_agent.training.curve_record import read_curve
 from drr_agent.training.dataset import load_dataset
 from drr_agent.training.dataset.folder import MANIFEST
 from drr_agent.training.harvest import harvest_dataset
 from drr_agent.training.settings import HarvestSettings
 
-_TOP = 5
-"""Signals that are named."""
 _SPECS = f"{', '.join(FORMS)}; with a setting after a colon, such as `adaptive:0.95` or `self_consistency:5`"
+_UNSCORED = "adaptive"
+"""What is looked at where nothing scores."""
 
 
 @app.command()
@@ -54,20 +43,23 @@ def replay(
     policy: Annotated[
         list[str] | None,
         typer.Option(
-            "--policy", help=f"A policy to look at; the verdict is about the first: {_SPECS}.  [default: drr]"
+            "--policy",
+            help=f"A policy to look at; the verdict is about the first: {_SPECS}. By default drr, and without `--dm` "
+            f"{_UNSCORED}.",
         ),
     ] = None,
     against: Annotated[
         list[str] | None,
-        typer.Option(help=f"What would be used instead.  [default: {', '.join(ALTERNATIVES)}]", show_default=False),
+        typer.Option(help=f"What would be used instead; by default {', '.join(ALTERNATIVES)}."),
     ] = None,
     max_turns: options.MaxTurns = 8,
     split: Annotated[Split, typer.Option(help="Of a dataset: what the figures are of.")] = "test",
     mean_calls: Annotated[
         float | None,
         typer.Option(
+            min=1.0,
             help="Most Reasoner calls a question on average, for settings that are chosen here; by default what "
-            "adaptive self-consistency uses."
+            "adaptive self-consistency uses.",
         ),
     ] = None,
     margin: Annotated[float, typer.Option(min=0.0, help="The gain in accuracy that is not worth having.")] = MARGIN,
@@ -79,7 +71,7 @@ def replay(
     ] = "shuffled",
     scores: Annotated[
         Path | None,
-        typer.Option(help="The file in which scores are kept.  [default: scores.sqlite in --out]", show_default=False),
+        typer.Option(help="The file in which scores are kept; by default scores.sqlite in --out."),
     ] = None,
     grader: options.GraderName = "auto",
     mapping: options.Mapping = None,
@@ -93,14 +85,17 @@ def replay(
     """Tell what policies would have done on logged attempts: right answers, calls, tokens, USD, and whether to use it.
 
     Of a dataset, settings that you do not give are chosen on the calibration split and reported on another; questions
-    that the DM has learned from are left out. Scores are kept, so that nothing is scored twice.
+    that the DM has learned from are left out. Scores are kept, so that nothing is scored twice. Without a DM it is
+    about voting: whether asking again would have helped at all.
 
         drr replay data --dm dm --out replay
+        drr replay data --out replay
         drr replay data --dm dm --policy consensus:0.8 --policy threshold --against adaptive --out replay
     """
+    policies, rivals = _sides(policy or [], against or [], scored=dm is not None)
     config = ReplayConfig(
-        policies=policy or ("drr",),
-        against=against or ALTERNATIVES,
+        policies=policies,
+        against=rivals,
         max_turns=max_turns,
         orders=order,
         grader=grader,
@@ -122,31 +117,43 @@ def replay(
     }
     model = None if dm is None else open_dm(dm)
     config = config if dm is None else replace(config, curve=read_curve(dm))
-    report = _replay_source(source, split, model, config, settings)
+    report = _without_false_comfort(_replay_source(source, split, model, config, settings))
     try:
         write_replay(report, folder)
     finally:  # what was found is told even where the page cannot be made
         show_replay(report, folder, json=json)
 
 
-def show_replay(report: ReplayReport, folder: Path, *, json: bool) -> None:
-    """The table, what the log cannot tell and the verdict, or the whole record as JSON."""
-    if json:
-        print_json(report.model_dump(mode="json"))
-        return
-    out.print(_table(report, width=out.width))
-    for line in _lines(report):
-        out.print(line, highlight=False)
-    if report.limits:
-        out.print("What this log cannot tell:", highlight=False)
-    for limit in report.limits:
-        out.print(f"- {limit.text}", highlight=False)
-    out.print(str(report.verdict), style="bold", highlight=False)
-    if report.verdict.saves is not None:
-        out.print(saved(report.verdict.saves), highlight=False)
-    made = next((folder / name for name in (PAGE, REPLAY) if (folder / name).is_file()), None)
-    if made is not None:
-        out.print(f"→ {made}", highlight=False)
+def _sides(policies: Sequence[str], against: Sequence[str], *, scored: bool) -> tuple[Sequence[str], Sequence[str]]:
+    """The policies to look at, and what they are set against: the first is never set against itself.
+
+    Raises:
+        ConfigError: it was to be.
+    """
+    if not policies and not scored:
+        errors.print(
+            f"Without a DM nothing scores: this is about voting ({_UNSCORED}). `drr train` makes a DM of labelled "
+            "attempts, and `--dm` replays it.",
+            style="yellow",
+            highlight=False,
+        )
+    first, *others = policies or (["drr"] if scored else [_UNSCORED])
+    own = spell(first)
+    if own == "single" or own in map(spell, against):
+        itself = "one attempt, which every policy is set against" if own == "single" else "a policy against itself"
+        raise ConfigError(f"expected two policies to compare, got {itself} ({first!r}); name another")
+    rivals = against or [name for name in ALTERNATIVES if name != own]
+    if own in ALTERNATIVES and policies and not against:
+        errors.print(f"{own} is not set against itself.", style="yellow", highlight=False)
+    known = {own, "single", *map(spell, rivals)}
+    return [first, *(other for other in others if spell(other) not in known)], rivals
+
+
+def _without_false_comfort(report: ReplayReport) -> ReplayReport:
+    """The report, but of single attempts no verdict: that a second one would bring nothing, nobody has seen."""
+    if any(len(policy.chosen.by_turn) > 1 for policy in report.policies):
+        return report
+    return report.model_copy(update={"verdict": judge_single_attempts(report.subject)})
 
 
 def _replay_source(
@@ -157,11 +164,23 @@ def _replay_source(
         data = load_dataset(Path(source))
         if isinstance(dm, TransformersDM):
             data.require_texts(instead="replay a DM of signals alone, or policies that need none, or ")
+        _require_labels(data.rows(split), source, dataset=True)
         named = replace(config, split=split, dataset=data.digest)
         learn = data.rows("calibration") if split != "calibration" else None
         return run(data.rows(split), dm, choose_on=learn or None, config=named)
     with _harvested(source, settings) as rows:
+        _require_labels(rows, source)
         return run(rows, dm, config=config)
+
+
+def _require_labels(rows: Sequence[Behavior], source: str, *, dataset: bool = False) -> None:
+    if not rows or any(map(is_labelled, rows)):
+        return
+    way = f"`drr label {source}`" if dataset else f"`drr harvest {source} --out data` and then `drr label data`"
+    raise DataError(
+        f"expected attempts that somebody judged, got {len(rows)} without a label; label some with {way}, or give the "
+        "known answers (`--map target=COLUMN`, or `drr harvest --targets FILE`)"
+    )
 
 
 @contextmanager
@@ -177,57 +196,3 @@ def _harvested(source: str, settings: HarvestSettings) -> Iterator[Sequence[Beha
                 highlight=False,
             )
         yield data.all()
-
-
-def _table(report: ReplayReport, *, width: int) -> Table:
-    """The policies side by side, the subject bold; a narrow terminal gets fewer columns and whole words."""
-    columns = {name: cell for name, cell in _COLUMNS.items() if width >= _WIDE or name not in _FOR_WIDE}
-    table = Table(title=f"{report.questions:,} questions ({report.split}), at most {report.max_turns} turns")
-    table.add_column("policy", overflow="fold")
-    for name in ("right", "95 % interval", *columns):
-        table.add_column(name, justify="right", no_wrap=True)
-    for result in report.policies:
-        right = percent(result.chosen.point.accuracy), share_bounds(result.chosen.intervals["accuracy"])
-        cells = [cell(result.chosen.point) for cell in columns.values()]
-        table.add_row(Text(result.label), *right, *cells, style="bold" if result is report.policies[0] else None)
-    for name, found in (("first attempt", report.first), ("any attempt right (oracle)", report.oracle)):
-        table.add_row(name, percent(found.mean), share_bounds(found), *["–"] * len(columns), style="dim")
-    return table
-
-
-_COLUMNS: Mapping[str, Callable[[Point], str]] = {
-    "calls": lambda point: number(point.calls, 2),
-    "tokens": lambda point: number(point.tokens, 0),
-    "USD per 1,000": lambda point: number(None if point.usd is None else 1000 * point.usd, 3),
-    "accepted": lambda point: percent(point.accepted),
-    "abstained": lambda point: percent(point.abstained),
-    "review": lambda point: percent(point.reviewed),
-}
-_FOR_WIDE = frozenset({"USD per 1,000", "abstained", "review"})
-"""Columns that a narrow terminal does without."""
-_WIDE = 118
-"""Characters."""
-
-
-def _lines(report: ReplayReport) -> Iterator[str]:
-    """How settings were chosen, and each comparison in a line."""
-    if any(result.chosen.chosen_on != "given" for result in report.policies):
-        yield f"Settings that were not given were chosen on: {report.chosen_on}."
-    for comparison in report.comparisons:
-        yield _compared(report.subject, comparison)
-    voting = at_equal_cost(report)
-    if voting is not None:
-        yield voting
-    if report.signals:
-        found = "; ".join(map(lost_with, report.signals[:_TOP]))
-        yield f"Signals worth most, by the within-question AUROC lost without: {found}."
-
-
-def _compared(subject: str, found: Comparison) -> str:
-    line = (
-        f"{subject} against {found.against}: {points(found.accuracy.mean)} points ({point_bounds(found.accuracy)}; "
-        f"{p_value(found.p)}), {signed(found.calls.mean)} calls ({bounds(found.calls, '+.2f')})"
-    )
-    if found.calls_ratio is None:
-        return f"{line}; it is as accurate at no setting."
-    return f"{line}; as accurate with {found.calls_ratio.mean:.2f} of its calls."

@@ -77,7 +77,12 @@ class CalibrationFit(NamedTuple):
 
 
 def fit_calibration(
-    logits: Sequence[float], labels: Sequence[bool], groups: Sequence[str], *, seed: int = 0
+    logits: Sequence[float],
+    labels: Sequence[bool],
+    groups: Sequence[str],
+    *,
+    weights: Sequence[float] | None = None,
+    seed: int = 0,
 ) -> CalibrationFit:
     """Fit each kind, and keep the simplest that is as good as any by log loss on questions held out.
 
@@ -86,11 +91,13 @@ def fit_calibration(
     Args:
         logits: finite; shape (n,).
         labels: whether each row is right.
-        groups: each row's question.
+        groups: each row's question, by its key.
+        weights: what each row counts, above 0; shape (n,). By default all count alike. The fits see as many rows as
+            would say as much if they counted alike (Kish 1965), so that a few heavy ones make nothing certain.
         seed: of the folds.
 
     Raises:
-        DataError: one class only, or a logit that is not finite.
+        DataError: one class only, a logit that is not finite, or a weight that is not finite and above 0.
     """
     right = two_classes(labels, groups, what="the calibration")
     x = np.asarray(logits, dtype=np.float64)
@@ -99,16 +106,30 @@ def fit_calibration(
         raise DataError(
             f"expected {len(right)} finite logits, got {len(x)} with {bad} not finite; leave those rows out"
         )
+    counts = _counts(weights, len(x))
     folds = grouped_folds(right, groups, seed=seed)
     if sum(len(fold.held_out) for fold in folds) < len(x):
-        return CalibrationFit(_fit_platt(x, right), None)
+        return CalibrationFit(_fit_platt(x, right, counts), None)
     held_out = {kind: np.empty_like(x) for kind in _FITTERS}
-    for fold in folds:
+    for rows, left in folds:
         for kind, fit in _FITTERS.items():
-            held_out[kind][fold.held_out] = apply_calibration(fit(x[fold.fit], right[fold.fit]), x[fold.held_out])
-    losses = {kind: log_loss(probabilities, right) for kind, probabilities in held_out.items()}
+            held_out[kind][left] = apply_calibration(fit(x[rows], right[rows], counts[rows]), x[left])
+    losses = {kind: log_loss(probabilities, right, counts) for kind, probabilities in held_out.items()}
     kind = next(kind for kind in _FITTERS if losses[kind] <= min(losses.values()) + _TOLERANCE)
-    return CalibrationFit(_FITTERS[kind](x, right), held_out[kind])
+    return CalibrationFit(_FITTERS[kind](x, right, counts), held_out[kind])
+
+
+def _counts(weights: Sequence[float] | None, rows: int) -> Floats:
+    """The weights on a scale on which they add up to the effective number of rows."""
+    given = np.ones(rows) if weights is None else np.asarray(weights, dtype=np.float64)
+    bad = int((~np.isfinite(given) | (given <= 0)).sum())
+    if len(given) != rows or bad:
+        raise DataError(
+            f"expected {rows} finite weights above 0, got {len(given)} with {bad} that are none; leave those rows out"
+        )
+    given = given / given.max()
+    scaled: Floats = given * (given.sum() / (given**2).sum())
+    return scaled
 
 
 def apply_calibration(calibration: Calibration, logits: Sequence[float] | Floats) -> Floats:
@@ -138,42 +159,44 @@ def log_losses(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> Floats:
     return losses
 
 
-def _fit_temperature(logits: Floats, right: Floats) -> SigmoidCalibration:
-    slope, _ = _fit_sigmoid(logits, right, shift=False)
+def _fit_temperature(logits: Floats, right: Floats, counts: Floats) -> SigmoidCalibration:
+    slope, _ = _fit_sigmoid(logits, right, counts, shift=False)
     return SigmoidCalibration(kind="temperature", slope=slope, intercept=0.0)
 
 
-def _fit_platt(logits: Floats, right: Floats) -> SigmoidCalibration:
-    slope, intercept = _fit_sigmoid(logits, right, shift=True)
+def _fit_platt(logits: Floats, right: Floats, counts: Floats) -> SigmoidCalibration:
+    slope, intercept = _fit_sigmoid(logits, right, counts, shift=True)
     return SigmoidCalibration(kind="platt", slope=slope, intercept=intercept)
 
 
-def _fit_sigmoid(logits: Floats, right: Floats, *, shift: bool) -> tuple[float, float]:
+def _fit_sigmoid(logits: Floats, right: Floats, counts: Floats, *, shift: bool) -> tuple[float, float]:
     """Slope and intercept by maximum likelihood, with Platt's targets, which stop short of 0 and 1."""
     from scipy.optimize import minimize
 
-    count = float(right.sum())
-    targets = np.where(right == 1, (count + 1) / (count + 2), 1 / (len(right) - count + 2))
+    total, count = float(counts.sum()), float(counts @ right)
+    targets = np.where(right == 1, (count + 1) / (count + 2), 1 / (total - count + 2))
     spread = float(logits.std())
     spread = spread if spread > 0 else 1.0
+    shares = counts / counts.mean()
 
     def loss(given: Floats) -> tuple[float, Floats]:
         z = given[0] * logits / spread + given[1]
         slips = 1 / (1 + np.exp(-np.clip(z, -700, 700))) - targets
-        gradient = np.array([np.mean(slips * logits) / spread, np.mean(slips)])
-        return float(np.mean(np.logaddexp(0, z) - targets * z)), gradient
+        gradient = np.array([np.mean(shares * slips * logits) / spread, np.mean(shares * slips)])
+        return float(np.mean(shares * (np.logaddexp(0, z) - targets * z))), gradient
 
     bounds = [_SLOPES, (None, None) if shift else (0.0, 0.0)]
     found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=bounds)
     return float(found.x[0]) / spread, float(found.x[1])
 
 
-def _fit_isotonic(logits: Floats, right: Floats) -> IsotonicCalibration:
+def _fit_isotonic(logits: Floats, right: Floats, counts: Floats) -> IsotonicCalibration:
     """Isotonic regression over the rows and one counterexample at each end, which keeps the ends off 0 and 1."""
     from sklearn.isotonic import IsotonicRegression
 
     x = np.concatenate([logits, [logits.min(), logits.max()]])
-    model = IsotonicRegression().fit(x, np.concatenate([right, [1.0, 0.0]]))
+    ends = np.concatenate([right, [1.0, 0.0]])
+    model = IsotonicRegression().fit(x, ends, sample_weight=np.concatenate([counts, [1.0, 1.0]]))
     return IsotonicCalibration(
         logits=tuple(map(float, model.X_thresholds_)), probabilities=tuple(map(float, model.y_thresholds_))
     )
@@ -183,7 +206,7 @@ def _sigmoid(z: float) -> float:
     return 1 / (1 + math.exp(-z)) if z >= 0 else math.exp(max(z, -700.0)) / (1 + math.exp(max(z, -700.0)))
 
 
-_FITTERS: Mapping[Kind, Callable[[Floats, Floats], Calibration]] = {
+_FITTERS: Mapping[Kind, Callable[[Floats, Floats, Floats], Calibration]] = {
     "temperature": _fit_temperature,
     "platt": _fit_platt,
     "isotonic": _fit_isotonic,

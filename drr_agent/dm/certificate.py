@@ -60,13 +60,17 @@ class Certificate(BaseModel):
     coverage: Share
     """Share of the questions that end in an accept."""
     coverage_ci: tuple[Share, Share]
-    """Clopper and Pearson's interval at that confidence."""
+    """Clopper and Pearson's interval at that confidence, whatever unfinished runs would have come to."""
     accepted: Count
     wrong: Count
+    unfinished: Count = 0
+    """Runs whose log ends before the policy does; tested as if accepted and wrong, and no part of the coverage."""
     questions: Count
     """Labelled questions that it rests on, one run each."""
+    left_out: Count = 0
+    """Labelled questions that it does not rest on, since the DM was trained on them."""
     error_bound: Share
-    """Clopper and Pearson's upper bound of the error at this threshold alone."""
+    """Clopper and Pearson's upper bound of the error at this threshold alone, the unfinished runs counted as wrong."""
     max_turns: Annotated[int, Field(ge=1)]
     judged_share: Share
     """Share of the labels that are an LLM judge's: as far as it errs, the promise is about what it says."""
@@ -76,8 +80,11 @@ class Certificate(BaseModel):
 
     @model_validator(mode="after")
     def _check_counts(self) -> Self:
-        if not self.wrong <= self.accepted <= self.questions:
-            raise ValueError(f"{self.wrong} wrong of {self.accepted} accepted of {self.questions} cannot be")
+        if not self.wrong <= self.accepted <= self.questions - self.unfinished:
+            raise ValueError(
+                f"{self.wrong} wrong of {self.accepted} accepted and {self.unfinished} unfinished of {self.questions} "
+                "cannot be"
+            )
         return self
 
     @property
@@ -87,8 +94,15 @@ class Certificate(BaseModel):
         return (
             f"certified: at most {percent(self.target_error)} of the accepted answers are wrong, with "
             f"{percent(self.confidence)} confidence; accepts {100 * self.coverage:.0f} % ({low} to {high}) of the "
-            f"questions at threshold {self.threshold:g}"
+            f"questions at threshold {self.threshold:g}{self._doubts}"
         )
+
+    @property
+    def _doubts(self) -> str:
+        """What is behind the numbers, where there is something."""
+        short = f"; {self.unfinished} runs logged too few turns, and count as wrong" if self.unfinished else ""
+        known = f"; {self.left_out} questions are left out, as the DM was trained on them" if self.left_out else ""
+        return short + known
 
 
 def percent(share: float) -> str:

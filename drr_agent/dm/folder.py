@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from drr_agent.dm.manifest import DM_SCHEMA, LABELS, DMManifest
+from drr_agent.dm.manifest import APART, DM_SCHEMA, LABELS, DMManifest, Learned
 from drr_agent.dm.models import SignalDM, TransformersDM
 from drr_agent.dm.quiet import quiet_loading
 from drr_agent.encoding import TEMPLATE_DIGEST
@@ -29,7 +29,7 @@ MANIFEST = "drr.json"
 SHIPPED = Path(__file__).parent / "pocket"
 """The DM of the Reasoner that ships: signals alone, so a manifest is all it is."""
 QUESTIONS = "questions.txt"
-"""Keys of the questions that the DM has learned from, so that an evaluation can leave them out."""
+"""Which questions the DM has learned from, so that an evaluation can leave them out."""
 CURVE = "curve.json"
 """What more labels would bring; no score depends on it."""
 _CAN_RUN = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".py"})
@@ -81,16 +81,16 @@ def load_dm(
     path = SHIPPED if path == "pocket" else Path(path)
     manifest = read_manifest(path)
     _refuse_code(path)
-    seen = read_questions(path)
+    learned = Learned.of(read_questions(path))._asdict()
     if manifest.text is None:
-        return SignalDM(manifest=manifest, digest=_digest(path, manifest), seen=seen)
+        return SignalDM(manifest=manifest, digest=_digest(path, manifest), **learned)
     if manifest.text.template_digest != TEMPLATE_DIGEST:
         raise DMError(
             f"expected a DM trained on the text template {TEMPLATE_DIGEST!r}, got {manifest.text.template_digest!r} in "
             f"{str(path)!r}; train it anew with this version, or install the version that wrote it"
         )
     classifier = _load_classifier(path, manifest.text.max_length, device, dtype)
-    return TransformersDM(manifest=manifest, digest=_digest(path, manifest), seen=seen, classifier=classifier)
+    return TransformersDM(manifest=manifest, digest=_digest(path, manifest), classifier=classifier, **learned)
 
 
 def is_dm(path: Path) -> bool:
@@ -127,14 +127,15 @@ def write_manifest(path: Path, manifest: DMManifest) -> None:
 
 
 def read_questions(path: Path) -> frozenset[str]:
-    """Keys of the questions that the DM has learned from; empty where its folder does not say."""
+    """The lines that say which questions the DM has learned from, for `Learned.of`; none where there is no file."""
     file = path / QUESTIONS
-    return frozenset(file.read_text(encoding="utf-8", errors="replace").split()) if file.is_file() else frozenset()
+    return frozenset(file.read_text("utf-8", errors="replace").splitlines()) if file.is_file() else frozenset()
 
 
-def add_questions(path: Path, keys: Iterable[str]) -> None:
-    """Record questions that a DM has learned from, beside those that are recorded."""
-    write_whole(path / QUESTIONS, "".join(f"{key}\n" for key in sorted(read_questions(path) | set(keys))))
+def add_questions(path: Path, lines: Iterable[str]) -> None:
+    """Record questions beside those recorded: keys of those trained on, or `calibrated_lines` of others."""
+    known = sorted({*(read_questions(path) or [APART]), *lines})
+    write_whole(path / QUESTIONS, "".join(f"{line}\n" for line in known))
 
 
 def update_manifest(path: Path, **changes: Any) -> DMManifest:

@@ -1,4 +1,4 @@
-"""Held-out folds in which no question stands on both sides."""
+"""Held-out folds in which no question, nor one that is nearly the same, stands on both sides."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from drr_agent.errors import DataError
+from drr_agent.questions import unit_of
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -26,12 +27,12 @@ def grouped_folds(labels: Floats, groups: Sequence[str], *, seed: int) -> list[F
 
     Args:
         labels: 1 for right, 0 for wrong; shape (n,).
-        groups: each row's question.
+        groups: each row's question by its key; those alike go together (`questions.unit_of`).
         seed: of the questions' shuffle.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    names = np.asarray(groups)
+    names = np.array([unit_of(group) for group in groups])
     count = min(_MOST, len(set(names[labels == 1])), len(set(names[labels == 0])))
     if count < 2:
         return []

@@ -34,6 +34,8 @@ class _SavedDM(ABC):
     """Twelve hex digits over the weights and everything else that a score depends on."""
     seen: frozenset[str] = field(default=frozenset(), repr=False)
     """Keys of the questions that it has learned from, as far as its folder knows; see `questions.question_key`."""
+    trained: frozenset[str] = field(default=frozenset(), repr=False)
+    """Those of them that it was trained on; the others it was calibrated or certified on."""
 
     @property
     def consensus(self) -> ConsensusPolicy | None:

@@ -1,5 +1,6 @@
 """The report as one page that needs nothing else: no script, no font, no request."""
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -7,9 +8,10 @@ from drr_agent.errors import MissingExtraError, require_extra
 from drr_agent.evaluation.charts import draw_pictures
 from drr_agent.evaluation.drawing import Picture
 from drr_agent.evaluation.report import Report, letters, title_of
-from drr_agent.evaluation.table import interval, number, percent, points
+from drr_agent.evaluation.table import doubt_ranking, interval, number, percent, points
 
 T = TypeVar("T")
+_IN_BACKTICKS = re.compile(r"(`[^`\n]+`)")
 _HOME = "drr_agent.evaluation"
 """Where the templates are that all pages share."""
 
@@ -46,8 +48,25 @@ def fill_template(name: str, *, home: str = _HOME, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(percent=percent, interval=interval, number=number, points=points, title_of=title_of)
+    environment.filters.update(coded=coded, prose=prose)
+    environment.globals.update(doubt_ranking=doubt_ranking)
     page: str = environment.get_template(name).render(**values)
     return page
+
+
+def prose(text: str) -> str:
+    """A text with strategies called as prose has them; what stands in backticks stays as it is."""
+    return "".join(part if part.startswith("`") else title_of(part) for part in _IN_BACKTICKS.split(text))
+
+
+def coded(text: str) -> Any:
+    """A text as HTML, escaped, with what stands in backticks as code."""
+    library = require_extra("markupsafe", extra="report", purpose="writing the report's page")
+    return library.Markup(_IN_BACKTICKS.sub(_as_code, str(library.escape(text))))
+
+
+def _as_code(found: re.Match[str]) -> str:
+    return f"<code>{found[0].strip('`')}</code>"
 
 
 def draw_if_possible(draw: Callable[[], T], nothing: T) -> tuple[T, str | None]:

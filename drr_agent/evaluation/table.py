@@ -31,6 +31,23 @@ def describe_dm(dm: DMResult) -> str:
     )
 
 
+def doubt_ranking(within: float | None, overall: float | None) -> str | None:
+    """What to know of a DM that ranks no better than chance; `None` where it does, or nobody knows.
+
+    Args:
+        within: AUROC over attempts at one question, which is what a loop lives on; `None` where no question has both
+            right and wrong ones.
+        overall: AUROC over all attempts, taken where that one is not known.
+    """
+    name, found = ("AUROC", overall) if within is None else ("within-question AUROC", within)
+    if found is None or found > _CHANCE:
+        return None
+    return (
+        f"The DM does not rank attempts: its {name} is {number(found, 3)}, and chance is 0.5. Do not loop by these "
+        "scores; train on more labelled attempts or on other inputs (`drr train --curve` says whether labels help)."
+    )
+
+
 def percent(share: float | None) -> str:
     """A share as `62.5 %`; an unknown one as a dash."""
     return "–" if share is None else f"{100 * share:.1f} %"
@@ -61,6 +78,7 @@ _COLUMNS: Mapping[str, Callable[[StrategyResult], str]] = {
     "fixed": lambda result: str(result.fixed),
     "harmed": lambda result: str(result.harmed),
 }
+_CHANCE = 0.5
 _FOR_WIDE = frozenset({"turns", "accepted", "fixed", "harmed"})
 """Columns that a narrow terminal does without."""
 _WIDE = 118

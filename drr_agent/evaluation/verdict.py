@@ -3,7 +3,7 @@
 use it       surely right more often than one attempt, and surely more often than voting at as many calls, or as often
              as the best of voting at surely fewer calls
 shadow it    it looks good, and an interval includes no gain
-do not       one attempt is enough, voting does as well, or too few labels to tell
+do not       one attempt is enough, or voting does as well; or nobody can tell yet, which is said as *not yet*
 """
 
 import math
@@ -41,12 +41,14 @@ class Verdict(ReportPart):
     reason: str
     setting: str | None
     """The policy in the setting that is meant."""
+    unknown: bool = False
+    """Whether nobody can tell yet, which speaks neither for the policy nor against it."""
     saves: Savings | None = None
     """Where it is to be used."""
 
     def __str__(self) -> str:
         """One sentence or two."""
-        return f"{self.word.capitalize()}: {self.reason}"
+        return f"{'Not yet' if self.unknown else self.word.capitalize()}: {self.reason}"
 
 
 class Rival(NamedTuple):
@@ -88,7 +90,7 @@ def judge(
         in_sample: whether the subject's setting was chosen on these very questions: then no gain is sure.
     """
     if questions < _FEWEST:
-        return _refuse(subject, f"{questions:.0f} labelled questions are too few to tell; {_FEWEST} are the fewest")
+        return _put_off(subject, f"{questions:.0f} labelled questions are too few to tell; {_FEWEST} are the fewest")
     rivals = [(single, "one attempt is enough")] + ([] if voting is None else [(voting, "voting does as well")])
     refusals = (_refuse_against(subject, rival, finding, questions, margin) for rival, finding in rivals)
     refusal = next((found for found in refusals if found is not None), None)
@@ -113,6 +115,15 @@ def judge(
     )
 
 
+def judge_single_attempts(subject: str) -> Verdict:
+    """The verdict where no question has a second attempt: that thinking again brings nothing, nobody has seen."""
+    return _put_off(
+        subject,
+        "there is one attempt a question, so the log cannot tell what thinking again would bring; log several "
+        "(`drr distill --attempts 8`, or runs that explore), and allow more turns than one",
+    )
+
+
 def judge_comparisons(comparisons: Iterable[Comparison], *, margin: float = MARGIN) -> Verdict | None:
     """The verdict of an evaluation, about the first comparison's strategy; `None` where no single pass was compared."""
     rows = list(comparisons)
@@ -121,6 +132,8 @@ def judge_comparisons(comparisons: Iterable[Comparison], *, margin: float = MARG
     if single is None:
         return None
     subject = label(single.strategy, single.setting)
+    if single.calls == single.baseline_calls == 1:
+        return judge_single_attempts(subject)
     one_rival = voting is not None and voting.baseline == single.baseline
     found = judge(
         subject,
@@ -157,7 +170,7 @@ def _refuse_against(subject: str, rival: Rival, finding: str, questions: float, 
         return _refuse(subject, f"{finding}: the gain over {rival.name} is {_range(gain)}")
     if gain.mean > 0:
         return None
-    return _refuse(
+    return _put_off(
         subject,
         f"too few labels, and nothing speaks for it: {_range(gain)} against {rival.name}; about "
         f"{_wanted([rival], questions, margin)} labelled questions would tell",
@@ -181,6 +194,10 @@ def _wanted(rivals: Iterable[Rival], questions: float, margin: float) -> str:
 
 def _refuse(subject: str, why: str) -> Verdict:
     return Verdict(word="do not", reason=f"{why}.", setting=subject)
+
+
+def _put_off(subject: str, why: str) -> Verdict:
+    return _refuse(subject, why).model_copy(update={"unknown": True})
 
 
 def _range(gain: Interval) -> str:

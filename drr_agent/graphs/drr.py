@@ -1,6 +1,6 @@
 """create_drr_graph: begin, then think → score → decide until the policy or a limit ends it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
@@ -10,7 +10,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from drr_agent.batching import Batcher
 from drr_agent.budget import Budget
-from drr_agent.dm.certificate import OnUncertified, Setup, check_certificates
+from drr_agent.dm.certificate import Certificate, OnUncertified, Setup, check_certificates
 from drr_agent.dm.protocol import DiscriminativeModel, Score, ScoreRequest
 from drr_agent.errors import ConfigError
 from drr_agent.feedback import FEEDBACK, Feedback, get_feedback
@@ -18,7 +18,7 @@ from drr_agent.nodes import Begin, Decide, ScoreNode, Think
 from drr_agent.nodes.decide import DecideState
 from drr_agent.nodes.score import scorer
 from drr_agent.parsing import Parser, get_parser
-from drr_agent.policy import ConsensusPolicy, Policy
+from drr_agent.policy import ConsensusPolicy, Policy, within
 from drr_agent.prompts import Prompts
 from drr_agent.reasoners.failures import is_transient
 from drr_agent.reasoners.resolve import describe_reasoner
@@ -28,6 +28,7 @@ from drr_agent.state import DRRInput, DRROutput, DRRState, RunIdentity
 
 DRRGraph = CompiledStateGraph[DRRState, None, DRRInput, DRROutput]
 
+_MAX_TURNS = 4
 _DM_FAILURES: tuple[type[Exception], ...] = (Exception,)
 """How a DM breaks: in any way, on purpose. It is foreign code, and no mistake of the judge is worth paid attempts."""
 
@@ -37,7 +38,7 @@ def create_drr_graph(
     dm: DiscriminativeModel | None,
     *,
     policy: Policy | None = None,
-    max_turns: int = 4,
+    max_turns: int | None = None,
     budget: Budget | None = None,
     feedback: str | Feedback = "fresh",
     parser: str | Parser = "answer",
@@ -62,7 +63,8 @@ def create_drr_graph(
         dm: judges each attempt; `None` leaves attempts unscored, for policies that need no scores.
         policy: when to accept and which answer stands; the default is what was learned with the DM: a `StoppingPolicy`
             where its log could teach one, else a `ConsensusPolicy`.
-        max_turns: the most think calls a run makes.
+        max_turns: the most think calls a run makes. By default 4; with the default policy of a DM that holds a
+            certificate, as many as that is about, since with any other number runs are uncertified.
         budget: further limits; the default `Budget()` is on and generous.
         feedback: what the Reasoner is told after a rejection: `fresh`, `history`, `contrast`, or your own.
         parser: how the answer is read: `answer`, `number`, `choice`, `message`, `structured`, or your own.
@@ -86,6 +88,9 @@ def create_drr_graph(
     Raises:
         ConfigError: a setting that cannot work.
     """
+    certificates: Sequence[Certificate] = getattr(getattr(dm, "manifest", None), "certificates", ())
+    if max_turns is None:
+        max_turns = _default_turns(certificates if policy is None else ())
     if isinstance(max_turns, bool) or not isinstance(max_turns, int) or max_turns < 1:
         raise ConfigError(f"`max_turns` must be a whole number of at least 1, got {max_turns!r}")
     if isinstance(explore, bool) or not isinstance(explore, int | float) or not 0.0 <= explore <= 1.0:
@@ -95,7 +100,7 @@ def create_drr_graph(
     _require_signals(dm, signals)
     prompts = Prompts() if prompts is None else prompts
     budget = Budget() if budget is None else budget
-    policy = default_policy(dm) if policy is None else policy
+    policy = within(default_policy(dm) if policy is None else policy, max_turns)
     identity: RunIdentity = {
         "reasoner": describe_reasoner(reasoner),
         "dm": None if dm is None else dm.digest,
@@ -104,7 +109,6 @@ def create_drr_graph(
     }
     strategy = get_feedback(feedback)
     setup = Setup(identity=identity, feedback=_feedback_kind(strategy), max_turns=max_turns)
-    certificates = getattr(getattr(dm, "manifest", None), "certificates", ())
     certified = check_certificates(certificates, setup, on_uncertified=on_uncertified)
     think = Think(
         reasoner=reasoner,
@@ -131,6 +135,11 @@ def create_drr_graph(
         certified=certified,
     )
     return _compile(Begin(identity=identity), think, score, decide, checkpointer=checkpointer, name=name)
+
+
+def _default_turns(certificates: Sequence[Certificate]) -> int:
+    """As many as the DM's certificate is about: of several, the latest."""
+    return certificates[-1].max_turns if certificates else _MAX_TURNS
 
 
 def _require_signals(dm: DiscriminativeModel | None, signals: Mapping[str, Signal]) -> None:

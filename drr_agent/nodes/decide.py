@@ -19,7 +19,7 @@ from drr_agent.runs import RunLog
 from drr_agent.state import RUN_SCHEMA, Attempt, DRRState, Run, RunIdentity, StopReason, Usage, Verdict, add_usage
 
 Destination = Literal["think", "__end__"]
-_STOP_REASONS: dict[str, StopReason] = {"accept": "accepted", "stop": "no_progress", "review": "review"}
+_STOP_REASONS: dict[str, StopReason] = {"accept": "accepted", "stop": "stopped", "review": "review"}
 
 _STEPS_OF_A_TURN = 3
 """Think, score, decide."""
@@ -70,10 +70,10 @@ class Decide:
         accepted = first_accepted(attempts)
         decision = _with_known_confidence(self.policy.decide(_as_judged(attempts, accepted)))
         reason = self._stop_reason(decision, attempts, usage, seconds)
+        judged = attempts if accepted is not None else _with_verdict(attempts, accepted=reason == "accepted")
         explores = _leaves_a_turn(state) and self._explores(state["drr_start"]["run_id"], attempts, usage, seconds)
         if reason == "accepted" and explores:
             reason = None
-        judged = attempts if accepted is not None else _with_verdict(attempts, decision)
         get_stream_writer()(
             {"type": "drr.decide", "turn": len(attempts), "confidence": decision.confidence, "stop_reason": reason}
         )
@@ -88,14 +88,14 @@ class Decide:
     ) -> StopReason | None:
         """Why the run ends here, or `None` to think again."""
         if decision.outcome != "continue":
-            return _STOP_REASONS[decision.outcome]
+            return decision.reason or _STOP_REASONS[decision.outcome]
         exhausted = self.budget.exhausted(usage, seconds)
         if len(attempts) < self.max_turns and not exhausted:
             return None
         if all(attempt["error"] is not None for attempt in attempts):
             return "error"
-        if decision.exhausted == "review":
-            return "review"
+        if decision.exhausted != "continue":
+            return _STOP_REASONS[decision.exhausted]
         return "budget" if exhausted and len(attempts) < self.max_turns else "max_turns"
 
     def _explores(self, run_id: str, attempts: list[Attempt], usage: Usage, seconds: float) -> bool:
@@ -159,8 +159,8 @@ def _with_known_confidence(decision: Decision) -> Decision:
     return decision if known else decision._replace(confidence=None)
 
 
-def _with_verdict(attempts: list[Attempt], decision: Decision) -> list[Attempt]:
-    verdict: Verdict = "accept" if decision.outcome == "accept" else "reject"
+def _with_verdict(attempts: list[Attempt], *, accepted: bool) -> list[Attempt]:
+    verdict: Verdict = "accept" if accepted else "reject"
     return [*attempts[:-1], {**attempts[-1], "verdict": verdict}]
 
 

@@ -24,6 +24,8 @@ _API_TIMEOUT_SECONDS = 120.0
 _API_MAX_RETRIES = 4
 _PLACEHOLDER_KEY = "none-needed"
 """Servers of one's own ask for no key, but the client insists on one."""
+_ALTERNATIVES = 5
+"""Likeliest tokens that are asked for beside each token, for the entropy of its distribution; servers cap how many."""
 
 
 def create_reasoner(
@@ -47,7 +49,8 @@ def create_reasoner(
         max_tokens: of one reply; by default the model's own.
         timeout: seconds a call may take; by default 120 for `openai:`.
         max_retries: of a failed API call, with growing pauses; by default 4 for `openai:`.
-        logprobs: ask for each token's log probability, where the model gives them.
+        logprobs: ask for each token's log probability, where the model gives them; and, of a client that can ask for
+            them, for those of the five likeliest tokens in its place (`top_logprobs=` changes how many).
         **kwargs: further settings of the chat model.
 
     Raises:
@@ -114,6 +117,8 @@ def _create_openai(model: str, settings: dict[str, Any]) -> BaseChatModel:
     defaults: dict[str, Any] = {"timeout": _API_TIMEOUT_SECONDS, "max_retries": _API_MAX_RETRIES, "stream_usage": True}
     if "base_url" in settings and not os.environ.get("OPENAI_API_KEY"):
         defaults["api_key"] = SecretStr(_PLACEHOLDER_KEY)
+    if settings.get("logprobs"):
+        defaults["top_logprobs"] = _ALTERNATIVES
     try:
         return ChatOpenAI(model=model, **{**defaults, **settings})
     except OpenAIError as error:
@@ -138,7 +143,15 @@ def _create_other(provider: str, model: str, settings: dict[str, Any]) -> BaseCh
         raise ReasonerError(
             f"expected a Reasoner such as {_FORMS}, got '{provider}:{model}' ({error}); write it in one of these forms"
         ) from error
-    return created
+    return _with_alternatives(created)
+
+
+def _with_alternatives(model: BaseChatModel) -> BaseChatModel:
+    """The model, asking for the likeliest tokens beside each token where it asks for log probabilities and can."""
+    asks = getattr(model, "logprobs", None) is True and "top_logprobs" in type(model).model_fields
+    if not asks or getattr(model, "top_logprobs", None) is not None:
+        return model
+    return model.model_copy(update={"top_logprobs": _ALTERNATIVES})
 
 
 def _first(error: ValidationError) -> str:

@@ -11,7 +11,7 @@ from drr_agent.evaluation.labels import Label, place_labels
 from drr_agent.evaluation.report import title_of
 from drr_agent.evaluation.table import number, percent
 from drr_agent.replay.report import Estimate, PolicyResult, ReplayReport, SignalValue, TurnRow
-from drr_agent.replay.wording import lost_with, share_bounds
+from drr_agent.replay.wording import lost_with, most_valuable, share_bounds
 from drr_agent.training.curve_record import Curve
 
 Pictures = Mapping[str, Sequence[Picture]]
@@ -34,18 +34,23 @@ def draw_pictures(report: ReplayReport) -> Pictures:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    scores = []
-    if report.dm is not None and report.dm.n and report.within_question is not None:
-        within = scores_picture(
-            report.within_question,
-            title="Scores where a question has right and wrong attempts",
-            caption="Only these questions can be mended by thinking again, and only scores that part here help.",
-        )
-        scores = [reliability_picture(report.dm), within]
+    scores, subject = [], report.policies[0]
+    if report.dm is not None and report.dm.n:
+        scores.append(reliability_picture(report.dm))
+        mixed = report.within_question
+        if mixed is not None and any((*mixed.right, *mixed.wrong)):
+            scores.append(
+                scores_picture(
+                    mixed,
+                    title="Scores where a question has right and wrong attempts",
+                    caption="Only these questions can be mended by thinking again, and only scores that part here "
+                    "help.",
+                )
+            )
     return {
-        "policies": [_frontiers(report), _stops(report.policies[0])],
+        "policies": [_frontiers(report), _stops(subject)] if len(subject.chosen.by_turn) > 1 else [],
         "scores": scores,
-        "signals": [_signals(report.signals[:MOST_SIGNALS])] if report.signals else [],
+        "signals": [_signals(most_valuable(report.signals)[:MOST_SIGNALS])] if report.signals else [],
         "curve": [] if report.curve is None else _curves(report.curve),
     }
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from drr_agent.evaluation import comparison
 from drr_agent.evaluation.metrics import Floats, Interval
 from drr_agent.replay.frontier import MEASURES, Frontier, Hull, Sums
 from drr_agent.replay.report import Comparison, EqualCost, Estimate
-from drr_agent.replay.resampling import Resampler, interval, sign_flip
+from drr_agent.replay.resampling import Resampler, sign_flip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,6 +24,8 @@ class Side:
     """In that setting."""
     frontier: Frontier
     resampler: Resampler
+    learned: Frontier | None = None
+    """The same settings on other questions, where mixes of them are chosen; `None` where there are no others."""
 
     @cached_property
     def resampled(self) -> Floats:
@@ -37,6 +40,11 @@ class Side:
         """What mixes of its settings come to, in each resample."""
         return [Hull(points) for points in self.resampled]
 
+    @property
+    def guide(self) -> Frontier:
+        """What mixes of its settings are chosen by: other questions, and only without such these very ones."""
+        return self.frontier if self.learned is None else self.learned
+
     def estimates(self) -> dict[str, Estimate]:
         """Each figure in its setting; one that nothing tells is not there."""
         return _estimates(self.resampler, *self.sums)
@@ -46,7 +54,7 @@ def compare(subject: Side, other: Side) -> Comparison:
     """Set a policy against another."""
     differences = _estimates(subject.resampler, subject.sums.values - other.sums.values, subject.sums.weights)
     own, others = subject.sums.of("accuracy")[0], other.sums.of("accuracy")[0]
-    to_match, ratio, gain = _over_settings(subject, other)
+    matched = match(subject, other)
     return Comparison(
         against=other.label,
         accuracy=differences["accuracy"],
@@ -54,10 +62,73 @@ def compare(subject: Side, other: Side) -> Comparison:
         calls=differences["calls"],
         tokens=differences.get("tokens"),
         usd=differences.get("usd"),
-        calls_to_match=to_match,
-        calls_ratio=ratio,
-        accuracy_at_calls=gain,
+        calls_to_match=None if matched is None else matched.calls,
+        calls_ratio=None if matched is None else matched.ratio,
+        accuracy_at_calls=gain_at_calls(subject, other),
     )
+
+
+class Matched(NamedTuple):
+    """A mix of a policy's settings, chosen on other questions to be as accurate there as another policy."""
+
+    calls: Estimate
+    ratio: Estimate
+    """The calls over the other's."""
+    accuracy: Estimate
+    """Less the other's: by how much the match is missed here, since it was made elsewhere."""
+
+
+def match(subject: Side, other: Side) -> Matched | None:
+    """The subject where it is as accurate as another policy; `None` where it is so at no setting.
+
+    Which settings these are is said by other questions, where there are some; that choice is taken as it is, so the
+    intervals are of these questions alone.
+    """
+    hull = Hull(subject.guide.points)
+    calls = hull.calls_at(_point_of(other)[1])
+    if not np.isfinite(calls):
+        return None
+    right, spent = _mixed(subject, hull.mix_at(calls))
+    (others_right, weights), (others_calls, _) = other.sums.of("accuracy"), other.sums.of("calls")
+    ratio = subject.resampler.ratio
+    return Matched(
+        as_estimate(ratio(spent, weights)),
+        as_estimate(ratio(spent, others_calls)),
+        as_estimate(ratio(right - others_right, weights)),
+    )
+
+
+def gain_at_calls(subject: Side, other: Side) -> Estimate:
+    """The subject's accuracy, less the other's, in the mix that costs as many calls on other questions; see `match`."""
+    right, _ = _mixed(subject, Hull(subject.guide.points).mix_at(_point_of(other)[0]))
+    others_right, weights = other.sums.of("accuracy")
+    return as_estimate(subject.resampler.ratio(right - others_right, weights))
+
+
+def ratio_in_hindsight(subject: Side, other: Side) -> Estimate | None:
+    """The least calls at which any mix of the subject's settings is as accurate, over the other's calls.
+
+    In hindsight: the mix is picked on the very questions that it is reported on, in each resample anew, which flatters
+    the subject. `None` where it is as accurate at no setting.
+    """
+    (right, weights), (calls, _) = other.sums.of("accuracy"), other.sums.of("calls")
+    resampled = subject.resampler.sums(np.stack([calls, right, weights]))
+    theirs = np.concatenate([[[calls.sum(), right.sum()]] / weights.sum(), resampled[:, :2] / resampled[:, 2:]])
+    hulls = [Hull(subject.frontier.points), *subject.hulls]
+    ratios = np.array([hull.calls_at(hit) / each for hull, (each, hit) in zip(hulls, theirs, strict=True)])
+    return as_estimate(_ordered(ratios)) if np.isfinite(ratios[0]) else None
+
+
+def _point_of(side: Side) -> tuple[float, float]:
+    """Calls and accuracy of a policy in its setting, on the questions that mixes are chosen on."""
+    calls, accuracy = side.guide.points[side.guide.settings.index(side.setting)].tolist()
+    return calls, accuracy
+
+
+def _mixed(side: Side, mix: dict[int, float]) -> tuple[Floats, Floats]:
+    """Weighted sums of right answers and of calls in each unit, in a mix of settings."""
+    right = np.sum([share * side.frontier.right[place] for place, share in mix.items()], axis=0)
+    return right, np.sum([share * side.frontier.calls[place] for place, share in mix.items()], axis=0)
 
 
 def at_equal_cost(subject: Side, others: Sequence[Side]) -> EqualCost:
@@ -97,21 +168,6 @@ def as_interval(found: Estimate) -> Interval:
 def _estimates(resampler: Resampler, values: Floats, weights: Floats) -> dict[str, Estimate]:
     found = zip(MEASURES, resampler.ratios(values, weights), strict=True)
     return {name: as_estimate(estimate) for name, estimate in found if estimate is not None}
-
-
-def _over_settings(subject: Side, other: Side) -> tuple[Estimate | None, Estimate | None, Estimate]:
-    """Calls to be as accurate, the same over the other's calls, and the gain in accuracy at its calls."""
-    (right, weights), (calls, _) = other.sums.of("accuracy"), other.sums.of("calls")
-    resampled = subject.resampler.sums(np.stack([calls, right, weights]))
-    theirs = np.concatenate([[[calls.sum(), right.sum()]] / weights.sum(), resampled[:, :2] / resampled[:, 2:]])
-    hulls = [Hull(subject.frontier.points), *subject.hulls]
-    matched = np.array([hull.calls_at(accuracy) for hull, accuracy in zip(hulls, theirs[:, 1], strict=True)])
-    gains = np.array([hull.accuracy_at(each) - hit for hull, (each, hit) in zip(hulls, theirs, strict=True)])
-    gain = as_estimate(interval(gains[0], gains[1:]))
-    if not np.isfinite(matched[0]):
-        return None, None, gain
-    to_match, ratio = (as_estimate(_ordered(values)) for values in (matched, matched / theirs[:, 0]))
-    return to_match, ratio, gain
 
 
 def _ordered(values: Floats) -> Interval:

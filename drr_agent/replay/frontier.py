@@ -12,8 +12,9 @@ from drr_agent.replay.paths import Ends, end, spent
 from drr_agent.replay.readings import Readings
 from drr_agent.replay.standing import NOTHING
 
-MEASURES = ("accuracy", "calls", "tokens", "usd", "accepted", "abstained", "reviewed")
-"""Means over questions; tokens and USD over those whose every attempt is metered or priced, the same at any setting."""
+MEASURES = ("accuracy", "calls", "tokens", "usd", "accepted", "abstained", "reviewed", "accuracy_unreviewed")
+"""Means over questions; tokens and USD over those whose every attempt is metered or priced, the same at any setting.
+Accuracy counts the answer that stands, also where it goes to review; `accuracy_unreviewed` is over the others."""
 Means = dict[str, float | None]
 
 
@@ -44,6 +45,7 @@ def measure(ends: Ends, readings: Readings, where: Bools | None = None) -> Sums:
         readings: those that ended so.
         where: the readings that count; by default all, shape (readings,).
     """
+    reviewed = ends.ended("review")
     columns = np.stack(
         [
             ends.right,
@@ -52,7 +54,8 @@ def measure(ends: Ends, readings: Readings, where: Bools | None = None) -> Sums:
             spent(readings.usd, ends),
             ends.ended("accept"),
             ends.choice == NOTHING,
-            ends.ended("review"),
+            reviewed,
+            np.where(reviewed, np.nan, ends.right),
         ]
     )
     weights = readings.weights if where is None else readings.weights * where
@@ -140,6 +143,20 @@ class Hull:
                 kept.pop()
             kept.append((calls, accuracy))
         self._calls, self._accuracy = np.array(kept).T
+        self._points = points
+
+    def mix_at(self, calls: float) -> dict[int, float]:
+        """The best mix of at most so many calls: the share of the questions that each point answers, by its place."""
+        high = int(np.searchsorted(self._calls, calls))
+        if high == 0 or high == len(self._calls):
+            return {self._place(max(0, high - 1)): 1.0}
+        share = float((calls - self._calls[high - 1]) / (self._calls[high] - self._calls[high - 1]))
+        mix = {self._place(high - 1): 1.0 - share, self._place(high): share}
+        return {place: part for place, part in mix.items() if part > 0}
+
+    def _place(self, kept: int) -> int:
+        corner = np.array([self._calls[kept], self._accuracy[kept]])
+        return int(np.flatnonzero((self._points == corner).all(axis=1))[0])
 
     def accuracy_at(self, calls: float) -> float:
         """The best accuracy for at most so many calls; that of the cheapest point where it costs more."""

@@ -1,12 +1,20 @@
 """What a log cannot tell, with counts."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, Self
 
 import numpy as np
 
+from drr_agent.dm.protocol import DiscriminativeModel
 from drr_agent.replay.costs import Prices
+from drr_agent.replay.families import Family
 from drr_agent.replay.readings import Readings
-from drr_agent.replay.report import Limit
+from drr_agent.replay.report import Limit, PolicyResult
+from drr_agent.replay.stopping_form import StoppingFamily
+from drr_agent.replay.worth import fusion_of
+from drr_agent.stopping import StoppingModel
+from drr_agent.stopping.answers import OF_BEST
 from drr_agent.training.behaviors import Behavior
 from drr_agent.training.labels import label_kind
 from drr_agent.training.weights import Coverage
@@ -15,15 +23,39 @@ _TOLD = frozenset({"history", "contrast", "no_answer"})
 """Kinds of feedback that an attempt was made after."""
 
 
+class Unread(NamedTuple):
+    """Signals that no attempt of a log has."""
+
+    by_dm: list[str]
+    """Those that the DM reads."""
+    by_stopping: list[str]
+    """Those that only the answers model of a stopping policy reads, of each answer's best attempt."""
+
+    @classmethod
+    def of(cls, rows: Sequence[Behavior], dm: DiscriminativeModel | None, families: Iterable[Family]) -> Self:
+        """Those that a DM and some policies read."""
+        known = {name for row in rows for name, value in row["signals"].items() if value is not None}
+        fusion = fusion_of(dm)
+        by_dm = [term.name for term in fusion.signals] if fusion else []
+        read = [name for _, model in _stopping(families) for name in model.answers.names]
+        by_stopping = [name.removeprefix(OF_BEST) for name in read if name.startswith(OF_BEST)]
+        return cls(
+            [name for name in by_dm if name not in known],
+            [name for name in dict.fromkeys(by_stopping) if name not in known and name not in by_dm],
+        )
+
+
 def find_limits(
     rows: Sequence[Behavior],
     readings: Readings,
     coverage: Coverage,
     prices: Prices,
     *,
+    policies: Sequence[PolicyResult],
+    families: Sequence[Family],
     max_turns: int,
     seen: int,
-    unread: Sequence[str],
+    unread: Unread,
     in_sample: bool,
 ) -> list[Limit]:
     """State them.
@@ -33,15 +65,22 @@ def find_limits(
         readings: those that were.
         coverage: what the log covers.
         prices: of the Reasoners.
+        policies: what each came to.
+        families: the policies over their settings.
         max_turns: the most turns of the policies.
         seen: questions left out since the DM had learned from them.
-        unread: signals that the DM reads and no attempt has.
+        unread: signals that are read and that no attempt has.
         in_sample: whether settings were chosen on these very rows.
     """
-    found = [*_of_questions(readings, max_turns, seen), *_of_coverage(coverage), *_of_rows(rows), *_of_prices(prices)]
-    if unread:
-        text = f"The DM reads {', '.join(unread)}, which no attempt of this log has: in use, its scores may be better."
-        found.append(("missing signals", len(unread), text))
+    found = [
+        *_of_questions(readings, max_turns, seen),
+        *_of_coverage(coverage),
+        *_of_rows(rows),
+        *_of_prices(prices),
+        *_of_signals(unread),
+        *_of_horizons(families, int(readings.turns.max()), max_turns),
+        *_of_reviews(policies, len(readings.units.weights)),
+    ]
     if in_sample:
         text = "Settings that were not given were chosen on these very questions, and look a little too good."
         found.append(("in sample", len(readings.questions), text))
@@ -111,6 +150,57 @@ def _of_rows(rows: Sequence[Behavior]) -> Iterator[tuple[str, int, str]]:
         judged,
         f"{judged} of {len(rows)} labels are a judge's: its errors are in every figure here.",
     )
+
+
+def _of_signals(unread: Unread) -> Stated:
+    names = ", ".join(unread.by_dm)
+    yield (
+        "missing signals",
+        len(unread.by_dm),
+        f"The DM reads {names}, which no attempt of this log has: in use, its scores may be better.",
+    )
+    names = ", ".join(unread.by_stopping)
+    yield (
+        "missing stopping signals",
+        len(unread.by_stopping),
+        f"When to stop was learned from {names}, too, which no attempt of this log has: in use, it may be told better.",
+    )
+
+
+def _of_horizons(families: Iterable[Family], longest: int, max_turns: int) -> Stated:
+    """Where a stopping policy was learned for runs of another length."""
+    for name, model in _stopping(families):
+        horizon = model.values.horizon
+        yield (
+            "short horizon",
+            horizon if horizon < longest else 0,
+            f"{name} always ends after {horizon} turns, the most of the logs that it learned from: what the "
+            f"{longest} of this log are worth, it has never seen. Train it on longer logs.",
+        )
+        yield (
+            "long horizon",
+            horizon if horizon > max_turns else 0,
+            f"{name} reckons with {horizon} turns, as in the logs that it learned from, and has {max_turns}: "
+            "towards the last ones it expects too much of thinking on. Train it again, and it knows of fewer.",
+        )
+
+
+def _of_reviews(policies: Iterable[PolicyResult], questions: int) -> Stated:
+    """What accuracy says of a policy that asks for reviews."""
+    for policy in policies:
+        point, others = policy.chosen.point, policy.chosen.intervals.get("accuracy_unreviewed")
+        rest = "no others" if others is None else f"of the others {100 * others.mean:.1f} % are right"
+        yield (
+            "reviewed",
+            math.ceil(point.reviewed * questions - 1e-9),
+            f"{policy.label} sends {100 * point.reviewed:.1f} % of the questions to review. Accuracy counts their best "
+            f"answers as if nobody reviewed them; {rest}. What reviews would mend, and cost, this log cannot tell.",
+        )
+
+
+def _stopping(families: Iterable[Family]) -> list[tuple[str, StoppingModel]]:
+    """The names of the stopping policies among some, with what each has learned."""
+    return [(family.name, family.policy.model) for family in families if isinstance(family, StoppingFamily)]
 
 
 def _of_prices(prices: Prices) -> Stated:

@@ -7,7 +7,6 @@ told of their errors, keep theirs. Answers are compared once a question, which i
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
@@ -18,7 +17,7 @@ from drr_agent.evaluation.metrics import Bools, Floats
 from drr_agent.grading import AUTO, Grader
 from drr_agent.policy import score_logit
 from drr_agent.state import Attempt
-from drr_agent.training.logged import ORDERS, LabelledQuestion, require_judged
+from drr_agent.training.logged import LabelledQuestion, orders_of, require_judged, unit_numbers
 
 Ints = npt.NDArray[np.int64]
 Orders = Literal["logged", "shuffled"]
@@ -28,7 +27,10 @@ PriceOf = Callable[[LabelledQuestion, Attempt], float | None]
 
 
 class Units(NamedTuple):
-    """What is resampled, and what it counts: distinct questions, however many runs and Reasoners they were asked by."""
+    """What is resampled, and what it counts: distinct questions, however many runs and Reasoners they were asked by.
+
+    Questions nearly the same are one unit; see `questions.unit_of`.
+    """
 
     of: Ints
     """The unit of each reading, shape (readings,)."""
@@ -149,16 +151,8 @@ class _Columns(NamedTuple):
 
 
 def _places(question: LabelledQuestion, orders: Orders, generator: random.Random) -> list[list[int]]:
-    """The orders in which to read a question's attempts, its own first; a question of one draw has no other."""
-    count = len(question.attempts)
-    draws = range(count) if question.draws is None else question.draws
-    blocks = [list(places) for _, places in groupby(range(count), key=draws.__getitem__)]
-    found = [list(range(count))]
-    if orders == "shuffled" and len(blocks) > 1:
-        for _ in range(ORDERS - 1):
-            generator.shuffle(blocks)
-            found.append([place for block in blocks for place in block])
-    return found
+    """The orders in which to read a question's attempts, its own first."""
+    return [list(range(len(question.attempts)))] if orders == "logged" else orders_of(question, generator)
 
 
 def _tokens(attempt: Attempt) -> int | None:
@@ -193,11 +187,8 @@ def _spent(each: Floats, order: Ints) -> Floats:
 
 
 def _units(questions: Sequence[LabelledQuestion], question: Ints, weights: Floats) -> Units:
-    """The first part of a key is the question itself, which several contexts and Reasoners may share."""
-    numbers: dict[object, int] = {}
-    keys = [place if question.key is None else question.key[0] for place, question in enumerate(questions)]
-    of = np.array([numbers.setdefault(key, len(numbers)) for key in keys])[question]
-    return Units(of, _add_up(of, weights, len(numbers)))
+    numbers = np.array(unit_numbers(questions))
+    return Units(numbers[question], _add_up(numbers[question], weights, numbers.max() + 1))
 
 
 def _add_up(places: Ints, values: Floats, count: int) -> Floats:

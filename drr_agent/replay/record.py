@@ -3,23 +3,26 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from drr_agent.dm.protocol import DiscriminativeModel
 from drr_agent.evaluation.metrics import Bools
 from drr_agent.evaluation.summary import describe_environment
+from drr_agent.evaluation.verdict import Verdict
 from drr_agent.replay.compare import Side, as_estimate, at_equal_cost, compare
 from drr_agent.replay.conclusion import conclude
 from drr_agent.replay.config import ReplayConfig
 from drr_agent.replay.costs import Prices
 from drr_agent.replay.frontier import Means
-from drr_agent.replay.limits import find_limits
+from drr_agent.replay.limits import Unread, find_limits
 from drr_agent.replay.paths import end
 from drr_agent.replay.readings import Readings
 from drr_agent.replay.report import (
     Chosen,
+    Comparison,
+    EqualCost,
     Estimate,
     FrontierPoint,
     Point,
@@ -30,7 +33,7 @@ from drr_agent.replay.report import (
 from drr_agent.replay.resampling import Resampler
 from drr_agent.replay.slices import examples, facts_of, slices
 from drr_agent.replay.specs import VOTING
-from drr_agent.replay.worth import fusion_of, turn_rows, worth_of_scores
+from drr_agent.replay.worth import turn_rows, worth_of_scores
 from drr_agent.training.behaviors import Behavior
 from drr_agent.training.logged import LabelledLog
 
@@ -73,57 +76,36 @@ def make_record(
         prices: of the Reasoners.
         chosen_on: where the other settings were chosen.
     """
-    readings = shown.readings
-    subject, *others = sides
-    voting = [side for side in others if side.frontier.family.name in VOTING]
-    comparisons = [compare(subject, other) for other in others]
-    equal_cost = at_equal_cost(subject, voting)
-    effective = float(readings.units.weights.sum() ** 2 / (readings.units.weights**2).sum())
-    ends = end(subject.frontier.walk, subject.setting, readings)
-    worth, facts = worth_of_scores(readings, dm), facts_of(shown.rows)
-    within = np.arange(readings.right.shape[1]) < readings.turns[:, None]
+    against = _Against.of(sides)
+    policies = [
+        _policy(side, shown.readings, GIVEN if known else chosen_on) for side, known in zip(sides, given, strict=True)
+    ]
+    unread = Unread.of(shown.rows, dm, [side.frontier.family for side in sides])
+    chosen_in_sample = [chosen_on == IN_SAMPLE and not known for known in given]
     return ReplayReport(
         title=config.title,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        verdict=conclude(
-            subject,
-            voting,
-            comparisons,
-            equal_cost,
-            questions=effective,
-            margin=config.margin,
-            in_sample=chosen_on == IN_SAMPLE and not given[0],
-        ),
-        subject=subject.label,
+        verdict=against.conclude(shown.readings, config, in_sample=chosen_in_sample[0]),
         split=config.split,
         chosen_on=chosen_on,
-        questions=len(readings.units.weights),
-        attempts=sum(len(question.attempts) for question in readings.questions),
-        effective_questions=effective,
         max_turns=config.max_turns,
         orders=config.orders,
-        policies=[
-            _policy(side, readings, GIVEN if known else chosen_on) for side, known in zip(sides, given, strict=True)
-        ],
-        comparisons=comparisons,
-        equal_cost=equal_cost,
-        first=_share(readings, readings.right[:, 0], subject.resampler),
-        oracle=_share(readings, np.any(readings.right & within, axis=1), subject.resampler),
-        dm=worth[0] if worth else None,
-        within_question=worth[1] if worth else None,
+        policies=policies,
+        comparisons=against.comparisons,
+        equal_cost=against.equal_cost,
         signals=list(signals),
         curve=None if config.curve is None else config.curve.model_copy(update={"train_config": {}}),
-        slices=slices(ends, readings, facts),
-        examples=examples(subject.label, ends, readings, facts),
         limits=find_limits(
             shown.rows,
-            readings,
+            shown.readings,
             shown.log.coverage,
             prices,
+            policies=policies,
+            families=[side.frontier.family for side in sides],
             max_turns=config.max_turns,
             seen=shown.seen,
-            unread=_unread(shown.rows, dm),
-            in_sample=chosen_on == IN_SAMPLE and not all(given),
+            unread=unread,
+            in_sample=any(chosen_in_sample),
         ),
         environment=describe_environment(
             reasoner=", ".join(sorted(prices.by_reasoner)),
@@ -132,7 +114,65 @@ def make_record(
             seeds={"bootstrap": config.seed},
         ),
         timings={},
+        **_of_questions(shown.readings, against.subject.resampler),
+        **_of_scores(shown.readings, dm),
+        **_of_subject(against.subject, shown),
     )
+
+
+class _Against(NamedTuple):
+    """The subject with what it is set against."""
+
+    subject: Side
+    voting: list[Side]
+    comparisons: list[Comparison]
+    equal_cost: EqualCost
+
+    @classmethod
+    def of(cls, sides: Sequence[Side]) -> Self:
+        """Compare the first with each of the others."""
+        subject, *others = sides
+        voting = [side for side in others if side.frontier.family.name in VOTING]
+        return cls(subject, voting, [compare(subject, other) for other in others], at_equal_cost(subject, voting))
+
+    def conclude(self, readings: Readings, config: ReplayConfig, *, in_sample: bool) -> Verdict:
+        """The verdict on the subject."""
+        effective = _effective(readings)
+        return conclude(*self, questions=effective, margin=config.margin, in_sample=in_sample)
+
+
+def _effective(readings: Readings) -> float:
+    """As many questions that count alike as would say as much (Kish 1965)."""
+    weights = readings.units.weights
+    return float(weights.sum() ** 2 / (weights**2).sum())
+
+
+def _of_questions(readings: Readings, resampler: Resampler) -> dict[str, Any]:
+    """How many there are, and what any policy could come to on them."""
+    within = np.arange(readings.right.shape[1]) < readings.turns[:, None]
+    return {
+        "questions": len(readings.units.weights),
+        "attempts": sum(len(question.attempts) for question in readings.questions),
+        "effective_questions": _effective(readings),
+        "first": _share(readings, readings.right[:, 0], resampler),
+        "oracle": _share(readings, np.any(readings.right & within, axis=1), resampler),
+    }
+
+
+def _of_scores(readings: Readings, dm: DiscriminativeModel | None) -> dict[str, Any]:
+    """What the scores are worth."""
+    worth = worth_of_scores(readings, dm)
+    return {"dm": worth[0] if worth else None, "within_question": worth[1] if worth else None}
+
+
+def _of_subject(subject: Side, shown: Shown) -> dict[str, Any]:
+    """Its name, and what it does on parts of the questions."""
+    ends, facts = end(subject.frontier.walk, subject.setting, shown.readings), facts_of(shown.rows)
+    return {
+        "subject": subject.label,
+        "slices": slices(ends, shown.readings, facts),
+        "examples": examples(subject.label, ends, shown.readings, facts),
+    }
 
 
 def _policy(side: Side, readings: Readings, chosen_on: str) -> PolicyResult:
@@ -159,17 +199,11 @@ def _policy(side: Side, readings: Readings, chosen_on: str) -> PolicyResult:
     )
 
 
-def _unread(rows: Sequence[Behavior], dm: DiscriminativeModel | None) -> list[str]:
-    """Signals that the DM reads and no attempt has."""
-    fusion = fusion_of(dm)
-    names = [term.name for term in fusion.signals] if fusion else []
-    return [name for name in names if all(row["signals"].get(name) is None for row in rows)]
-
-
 def _point(setting: float, means: Means) -> dict[str, Any]:
     """The fields of a point; shares that add up to a hair over 1 are 1."""
-    shares = {name: None if means[name] is None else min(1.0, means[name] or 0.0) for name in _SHARES}
-    return {"setting": setting, **means, **shares}
+    known = {name: means[name] for name in means.keys() & Point.model_fields.keys()}
+    shares = {name: None if known[name] is None else min(1.0, known[name] or 0.0) for name in _SHARES}
+    return {"setting": setting, **known, **shares}
 
 
 def _share(readings: Readings, where: Bools, resampler: Resampler) -> Estimate:

@@ -14,7 +14,7 @@ from drr_agent.dm.protocol import DiscriminativeModel, Score
 from drr_agent.errors import DataError
 from drr_agent.grading import Grader, get_grader
 from drr_agent.policy import MajorityPolicy
-from drr_agent.questions import near_key
+from drr_agent.questions import unit_of
 from drr_agent.replay.compare import Side
 from drr_agent.replay.config import ReplayConfig
 from drr_agent.replay.costs import Prices, find_prices
@@ -121,8 +121,8 @@ def replay(
     prices = find_prices(names, price_in=config.price_in, price_out=config.price_out)
     replayer = _Replayer(dm=dm, config=config, grader=grader, prices=prices)
     shown = replayer.read(rows, fresh=True)
-    asked = {row["question_key"] for row in rows}
-    elsewhere = [row for row in choose_on or () if row["question_key"] not in asked]
+    asked = {unit_of(row["question_key"]) for row in rows}
+    elsewhere = [row for row in choose_on or () if unit_of(row["question_key"]) not in asked]
     apart = any(is_labelled(row) for row in elsewhere)
     learned = replayer.read(elsewhere, fresh=False) if apart else shown
     clock = time.monotonic()
@@ -167,8 +167,8 @@ def _longest(rows: Sequence[Behavior]) -> int:
 
 def _unseen(rows: Sequence[Behavior], dm: DiscriminativeModel | None) -> tuple[list[Behavior], int]:
     """The rows whose questions the DM has not learned from, as far as it knows, and how many questions it has."""
-    known = {near_key(key) for key in getattr(dm, "seen", frozenset())}
-    kept = [row for row in rows if near_key(row["question_key"]) not in known]
+    known = {unit_of(key) for key in getattr(dm, "seen", frozenset())}
+    kept = [row for row in rows if unit_of(row["question_key"]) not in known]
     if rows and not kept:
         raise DataError(
             f"expected questions that the DM was not trained or calibrated on, got {len(rows)} attempts at others; "

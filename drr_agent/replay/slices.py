@@ -8,6 +8,8 @@ import numpy as np
 
 from drr_agent.evaluation.metrics import Bools, auroc
 from drr_agent.evaluation.report import Example, ExampleAttempt
+from drr_agent.policy import Outcome
+from drr_agent.replay.families import OUTCOMES
 from drr_agent.replay.frontier import measure
 from drr_agent.replay.paths import Ends
 from drr_agent.replay.readings import Readings
@@ -23,6 +25,13 @@ _PARTS = 3
 """Of the lengths."""
 _MOST_SLICES = 12
 """Of one kind, the largest."""
+_ENDINGS: Mapping[Outcome, str] = {
+    "accept": "accepted",
+    "stop": "stopped, not accepted",
+    "review": "sent to review",
+    "continue": "turns ended",
+}
+"""How an example ends, in words."""
 QuestionKind = Literal["reasoner", "dataset", "length"]
 
 
@@ -131,11 +140,11 @@ def _example(
 ) -> Example:
     question = readings.questions[readings.question[reading]]
     fact = facts.get(question.key[0]) if question.key else None
-    shown = range(int(ends.turns[reading]))
-    accepted = bool(ends.ended("accept")[reading])
+    turns = int(ends.turns[reading])
+    outcome = OUTCOMES[ends.outcome[reading]]
     return Example(
         change=change,
-        strategy=label,
+        strategy=f"{label} ({_ENDINGS[outcome]})",
         question=fact.question if fact else "",
         target=(fact.target if fact else None) or "",
         attempts=[
@@ -144,11 +153,11 @@ def _example(
                 rationale=_shortened(question.attempts[turn]["rationale"]),
                 answer=question.attempts[turn]["answer"],
                 score=question.attempts[turn]["score"],
-                verdict="accept" if accepted and turn == shown[-1] else "reject",
+                verdict="reject" if turn < turns - 1 else "accept" if outcome == "accept" else None,
                 right=None if question.labels[turn] is None else question.labels[turn] == "correct",
                 chosen=turn == ends.choice[reading],
             )
-            for turn in shown
+            for turn in range(turns)
         ],
     )
 

@@ -1,7 +1,8 @@
 """Policies by one string, as families to replay."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from drr_agent.dm.protocol import DiscriminativeModel
@@ -27,6 +28,14 @@ class Candidate(NamedTuple):
     setting: float | None
 
 
+class Setting(NamedTuple):
+    """What the number after a policy's name is."""
+
+    name: str
+    meaning: str
+    example: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Frame:
     """What all policies of a replay share."""
@@ -45,7 +54,7 @@ class Frame:
         """A policy to replay.
 
         Args:
-            given: a string such as `drr`, `stopping:50`, `consensus`, `threshold:0.7`, `adaptive:0.95`,
+            given: a string such as `drr`, `stopping:50`, `consensus`, `threshold:0.7`, `adaptive:confidence=0.95`,
                 `self_consistency:5`, `single` or `best_of_n`; any policy; or a family.
 
         Raises:
@@ -56,11 +65,17 @@ class Frame:
         name, colon, setting = given.strip().partition(":")
         make = FORMS.get(name)
         if make is None:
-            raise ConfigError(f"a policy must be one of {', '.join(FORMS)}, got {given!r}; see `drr replay --help`")
+            raise ConfigError(
+                f"a policy must be one of {', '.join(FORMS)}, got {given!r}{_nearest(name, FORMS)}; "
+                "see `drr replay --help`"
+            )
         if self.dm is None and name not in UNSCORED:
-            raise ConfigError(f"the policy {given!r} needs scores, got no DM; name one with `--dm`")
+            raise ConfigError(
+                f"the policy {given!r} needs scores, got no DM; name one with `--dm`, or replay what needs none: "
+                f"{', '.join(sorted(UNSCORED))}"
+            )
         found = make(self)
-        return found._replace(setting=self._setting(found, given, setting)) if colon else found
+        return found._replace(setting=self._setting(found, name, setting)) if colon else found
 
     def of_policy(self, policy: Policy, name: str | None = None) -> Candidate:
         """Any policy in its own setting; those of known form over their settings, too."""
@@ -75,20 +90,40 @@ class Frame:
             return Candidate(AdaptiveFamily(name=name or "adaptive", policy=policy), policy.confidence)
         return Candidate(OnePolicy(name=name or type(policy).__name__, policy=policy, max_turns=self.max_turns), 0.0)
 
-    def _setting(self, found: Candidate, given: str, text: str) -> float:
+    def _setting(self, found: Candidate, name: str, text: str) -> float:
+        known = _SETTINGS.get(type(found.family))
+        if known is None:
+            raise ConfigError(f"{name!r} has no setting that a string can give, got {text!r}; write `{name}` alone")
+        key, equals, number = text.rpartition("=")
+        told = f"{name}:{text}"
+        if equals and key.strip() != known.name:
+            raise ConfigError(_expected(name, known, told) + _nearest(key.strip(), [known.name]))
         try:
-            number = float(text)
-            setting = found.family.read_setting(number) if isinstance(found.family, Labelled) else number
+            setting = float(number)
+            setting = found.family.read_setting(setting) if isinstance(found.family, Labelled) else setting
             found.family.at(setting)
-        except ValueError as error:  # no number, or one that the policy refuses
-            raise ConfigError(f"expected a setting of {given.partition(':')[0]!r}, got {given!r}: {error}") from error
-        counts = isinstance(found.family, CountFamily)
-        if counts and setting not in found.family.settings:
+        except ConfigError as error:
+            raise ConfigError(f"{_expected(name, known, told)} ({error})") from error
+        except ValueError as error:
+            raise ConfigError(_expected(name, known, told)) from error
+        if isinstance(found.family, CountFamily) and setting not in found.family.settings:
             raise ConfigError(
-                f"expected 1 to {self.max_turns} turns, the most that `max_turns` and the log allow, got {given!r}; "
+                f"expected 1 to {self.max_turns} turns, the most that `max_turns` and the log allow, got {told!r}; "
                 "give fewer"
             )
         return setting
+
+
+def _expected(name: str, known: Setting, told: str) -> str:
+    return (
+        f"expected a setting of {name!r}, got {told!r}: it is `{known.name}`, {known.meaning}; write "
+        f"`{name}:{known.example}` or `{name}:{known.name}={known.example}`"
+    )
+
+
+def _nearest(given: str, names: Iterable[str]) -> str:
+    """The name that was probably meant, as the end of a sentence."""
+    return "".join(f"; did you mean `{name}`?" for name in get_close_matches(given, list(names), n=1))
 
 
 def _with_grader(policy: Policy, grader: Grader) -> Policy:
@@ -143,6 +178,15 @@ def _best_of_n(frame: Frame) -> Candidate:
     return Candidate(CountFamily(name="best_of_n", policy=BestScorePolicy(), settings=frame.counts), None)
 
 
+_PROBABILITY = "a probability from 0 to 1 from which an answer is accepted"
+_SETTINGS: Mapping[type, Setting] = {
+    StoppingFamily: Setting("worth", "of a right answer in Reasoner calls, above 0", "50"),
+    ConsensusFamily: Setting("threshold", _PROBABILITY, "0.7"),
+    ThresholdFamily: Setting("threshold", _PROBABILITY, "0.7"),
+    AdaptiveFamily: Setting("confidence", _PROBABILITY, "0.95"),
+    CountFamily: Setting("turns", "how many attempts are made", "3"),
+}
+
 FORMS: Mapping[str, Callable[[Frame], Candidate]] = {
     "drr": _drr,
     "stopping": _stopping,
@@ -157,3 +201,17 @@ FORMS: Mapping[str, Callable[[Frame], Candidate]] = {
 """By the name that a string opens with."""
 UNSCORED = frozenset({"adaptive", "self_consistency", "majority", "single"})
 """Those that look at no score."""
+
+
+def spell(given: str) -> str:
+    """One spelling of a policy's string for all that mean the same, as `single` for `majority:1`."""
+    name, _, text = given.strip().partition(":")
+    number = text.rpartition("=")[2].strip()
+    try:
+        setting = f"{float(number):g}"
+    except ValueError:
+        setting = number
+    name = "self_consistency" if name == "majority" else name
+    if (name, setting) in {("self_consistency", "1"), ("single", "1")}:
+        return "single"
+    return f"{name}:{setting}" if setting else name

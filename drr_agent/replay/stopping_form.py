@@ -48,7 +48,7 @@ class StoppingFamily(Labelled):
     def walk(self, readings: Readings) -> Walk:
         """Minus the break-even price is the value, and the most probable answer stands.
 
-        Where turns end, an unsure answer goes to review at every setting.
+        Where turns end, a sure answer is accepted and an unsure one goes to review, at every setting.
         """
         walk, model = blank_walk(readings), self.policy.model
         table = tabulate_in_order([_ordered(readings, place) for place in range(len(readings))])
@@ -56,12 +56,10 @@ class StoppingFamily(Labelled):
         turns = paths.best.shape[1]
         outcome = self._outcomes(paths.best, paths.choice)
         withheld = (outcome != OUTCOMES.index("accept")) & (paths.best < self.policy.abstain_below)
-        settled = np.where(paths.best < self.policy.abstain_below, NOTHING, paths.choice)
-        reviewed = outcome == OUTCOMES.index("review")
+        concluded = outcome != OUTCOMES.index("stop")
         last = np.arange(turns) == readings.turns[:, None] - 1
-        walk.value[:, :turns] = np.where(last & reviewed, np.inf, -break_even_prices(paths, model.values))
-        walk.choice[:, :turns] = np.where(withheld, NOTHING, paths.choice)
-        walk.settled[:, :turns] = settled
+        walk.value[:, :turns] = np.where(last & concluded, np.inf, -break_even_prices(paths, model.values))
+        walk.choice[:, :turns] = walk.settled[:, :turns] = np.where(withheld, NOTHING, paths.choice)
         walk.outcome[:, :turns] = outcome
         return walk
 

@@ -7,6 +7,7 @@ from statistics import fmean
 from drr_agent.errors import ConfigError, DataError
 from drr_agent.replay.costs import Prices, find_prices
 from drr_agent.training.behaviors import Behavior, to_attempt
+from drr_agent.training.weights import weigh_rows
 
 _UNITS = {"c": "calls", "t": "tokens", "u": "USD", "$": "USD"}
 _WORTH = re.compile(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*(calls?|tokens?|usd|\$)?\s*", re.IGNORECASE)
@@ -19,7 +20,8 @@ def worth_in_calls(
 
     Args:
         text: a number with its unit, calls by default.
-        rows: logged attempts, whose mean cost turns tokens and USD into calls.
+        rows: logged attempts, whose mean cost turns tokens and USD into calls; what runs explored stands for what
+            accepts cut off (`drr_agent.training.weights.weigh_rows`).
         price_in: USD per million input tokens; by default the list price of each row's Reasoner.
         price_out: the same for output tokens.
 
@@ -37,14 +39,15 @@ def worth_in_calls(
     if unit == "calls":
         return float(found[1])
     prices = find_prices(sorted({row["reasoner"] for row in rows}), price_in=price_in, price_out=price_out)
-    costs = [_tokens(row) if unit == "tokens" else _usd(row, prices) for row in rows]
-    known = [cost for cost in costs if cost is not None]
-    if not any(known):
+    weights = weigh_rows(rows)
+    costs = [(_tokens(row) if unit == "tokens" else _usd(row, prices), weights[row["id"]]) for row in rows]
+    known = [(cost, weight) for cost, weight in costs if cost is not None and weight > 0]
+    if not any(cost for cost, _ in known):
         raise DataError(
             f"expected attempts whose cost in {unit} is known and above 0, to tell what {text!r} is in calls, got none "
             f"of {len(rows)}; give the worth in calls, or log a Reasoner that reports its tokens"
         )
-    return float(found[1]) / fmean(known)
+    return float(found[1]) / fmean((cost for cost, _ in known), weights=(weight for _, weight in known))
 
 
 def _tokens(row: Behavior) -> float | None:

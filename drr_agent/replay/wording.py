@@ -1,8 +1,13 @@
 """How a replay's figures are written, in the terminal and on the page."""
 
+from collections.abc import Iterable
+
 from drr_agent.evaluation.table import percent, points
 from drr_agent.evaluation.verdict import Savings
-from drr_agent.replay.report import Estimate, ReplayReport, SignalValue
+from drr_agent.replay.report import Estimate, ReplayReport, SignalValue, Spread
+
+_FEWER, _MORE = 0.995, 1.005
+"""Shares of another's calls between which there is no difference worth a word."""
 
 
 def signed(value: float | None, form: str = "+.2f") -> str:
@@ -60,3 +65,25 @@ def lost_with(value: SignalValue) -> str:
         return f"{value.name} {added}"
     low, high = signed(value.auroc.low, ".3f"), signed(value.auroc.high, ".3f")
     return f"{value.name} {signed(value.auroc.mean, '.3f')} ({low} to {high}), {added}"
+
+
+def matched(ratio: Estimate | None) -> str:
+    """What it takes to be as accurate as another policy, by the share of its calls."""
+    if ratio is None:
+        return "it is as accurate at no setting"
+    if ratio.mean < _FEWER:
+        return f"as accurate with {ratio.mean:.2f} of its calls"
+    return (
+        "as accurate with no fewer calls"
+        if ratio.mean <= _MORE
+        else f"as accurate with {ratio.mean:.2f} times its calls"
+    )
+
+
+def most_valuable(signals: Iterable[SignalValue]) -> list[SignalValue]:
+    """Signals by what is lost without them, as it is written: first within-question AUROC, then log loss."""
+    return sorted(signals, key=lambda value: (-_written(value.auroc), -_written(value.log_loss)))
+
+
+def _written(lost: Spread | None) -> float:
+    return 0.0 if lost is None else round(lost.mean, 3)

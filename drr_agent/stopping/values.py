@@ -7,6 +7,9 @@ A right answer is worth one, and a turn costs a price. In a state of belief, thi
 which a small regression over the belief predicts, for each turn and each of a grid of prices. The *break-even price* is
 the highest price at which thinking again still pays; a run goes on while a turn costs less. It is what a turn is worth
 there, in right answers.
+
+What a run may still bring depends on how many turns are left, so the values are of one *horizon*, the most turns that a
+run has. Those of all shorter ones are learned with them.
 """
 
 from typing import Annotated, Self
@@ -18,6 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 from drr_agent.stopping.beliefs import Belief
 
 Floats = npt.NDArray[np.float64]
+TurnWeights = tuple[tuple[tuple[FiniteFloat, ...], ...], ...]
+"""Of the basis, by turn from the first, by price."""
 
 BASIS = ("one", "best", "best²", "second", "best·second", "second²", "log odds of best")
 _STEEP = 4.0
@@ -38,21 +43,41 @@ class TurnValues(BaseModel):
 
     prices: Annotated[tuple[Annotated[FiniteFloat, Field(gt=0)], ...], Field(min_length=2)]
     """Of a turn, in right answers; rising."""
-    weights: tuple[tuple[tuple[FiniteFloat, ...], ...], ...]
-    """Of the basis, by turn from the first, by price."""
+    weights: TurnWeights
+    """For runs of as many turns as the logs show."""
+    shorter: tuple[TurnWeights, ...] = ()
+    """For runs of at most two turns, of at most three, and so on; none in older models."""
 
     @model_validator(mode="after")
     def _check_shape(self) -> Self:
         if list(self.prices) != sorted(set(self.prices)):
             raise ValueError("the prices do not rise")
-        if any(len(turn) != len(self.prices) or any(len(row) != len(BASIS) for row in turn) for turn in self.weights):
+        turns = [turn for horizon in (self.weights, *self.shorter) for turn in horizon]
+        if any(len(turn) != len(self.prices) or any(len(row) != len(BASIS) for row in turn) for turn in turns):
             raise ValueError(f"expected {len(self.prices)} rows of {len(BASIS)} weights a turn")
+        lengths = [len(horizon) for horizon in self.shorter]
+        if lengths != list(range(1, len(lengths) + 1)) or len(lengths) > max(0, self.turns - 1):
+            raise ValueError(
+                "expected `shorter` to hold the horizons from two turns up, each with a row a turn but one"
+            )
         return self
 
     @property
     def turns(self) -> int:
         """The last turn after which another one was ever seen."""
         return len(self.weights)
+
+    @property
+    def horizon(self) -> int:
+        """The most turns of the runs that these values are for."""
+        return self.turns + 1
+
+    def within(self, max_turns: int) -> Self:
+        """The values for runs of at most so many turns; these, where no others are known. In one turn none counts."""
+        place = max_turns - 2
+        if not 0 <= place < len(self.shorter):
+            return self
+        return self.model_copy(update={"weights": self.shorter[place], "shorter": self.shorter[:place]})
 
     def break_even(self, turn: int, belief: Belief) -> float:
         """The price up to which another turn pays; 0 after the last turn that is known."""

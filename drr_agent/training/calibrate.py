@@ -1,18 +1,20 @@
 """Calibrate: probabilities at the base rate that a DM will meet, with the numbers to believe them by."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from tqdm.auto import tqdm
 
 from drr_agent.dm.calibration import Calibration, apply_calibration, fit_calibration, log_loss
 from drr_agent.dm.folder import add_questions, load_dm, read_manifest, update_manifest
-from drr_agent.dm.manifest import Metrics
+from drr_agent.dm.manifest import Metrics, calibrated_lines
 from drr_agent.dm.models import Reading, SignalDM, TransformersDM
 from drr_agent.evaluation.metrics import auroc, brier, ece, within_question_auroc
 from drr_agent.training.behaviors import Behavior, Split, is_labelled, to_request
 from drr_agent.training.dataset import Dataset, require_both_classes
 from drr_agent.training.labels import label_kind
+from drr_agent.training.weights import weigh_rows
 
 _BATCH = 256
 """Rows between two moves of the progress bar."""
@@ -28,28 +30,31 @@ def calibrate_dm(
     Args:
         path: a DM folder.
         rows: behaviors at the base rate of live use, which the DM was not trained on. Those without an answer or a
-            label are left out.
+            label are left out. What runs explored after an accept stands for what accepts cut off; see
+            `drr_agent.training.weights.weigh_rows`.
         split: the name to store the metrics under.
         seed: of the folds.
         progress: show a bar.
 
     Returns:
         `rows`, `base_rate`, `log_loss` (nats), `ece`, `brier`, `auroc` and `within_question_auroc` of the score, and
-        `text_auroc` and `text_within_question_auroc` of the classifier alone. The probabilities measured are those
-        of the folds that left a row's question out, where there are questions enough. `judged_share` is the share of
-        the labels that are an LLM judge's, whose errors become the DM's.
+        `text_auroc` and `text_within_question_auroc` of the classifier alone. Base rate and log loss are weighted, the
+        others are not. The probabilities measured are those of the folds that left a row's question out, where there
+        are questions enough. `judged_share` is the share of the labels that are an LLM judge's, whose errors become
+        the DM's.
 
     Raises:
         DMError: there is no DM at `path`, or it gives logits that are not finite.
         DataError: the rows have one class only.
     """
-    known = [row for row in rows if is_labelled(row)]
+    weights = weigh_rows(rows)
+    known = [row for row in rows if is_labelled(row) and weights[row["id"]] > 0]
     require_both_classes(known, what=f"the {split} rows")
     readings = list(_read(load_dm(path), known, progress=progress))
-    calibration, metrics = calibrate_readings(readings, known, seed=seed)
+    calibration, metrics = calibrate_readings(readings, known, weights=weights, seed=seed)
     metrics["judged_share"] = sum(_is_by_judge(row) for row in known) / len(known)
     stored = {**read_manifest(path).metrics, split: metrics}
-    add_questions(Path(path), (row["question_key"] for row in known))
+    add_questions(Path(path), calibrated_lines(row["question_key"] for row in known))
     update_manifest(
         Path(path), calibration=calibration, calibrated_on=split, metrics=stored, consensus=None, certificates=()
     )
@@ -64,18 +69,26 @@ def calibrate_on(
 
 
 def calibrate_readings(
-    readings: Sequence[Reading], rows: Sequence[Behavior], *, seed: int
+    readings: Sequence[Reading], rows: Sequence[Behavior], *, weights: Mapping[str, float], seed: int
 ) -> tuple[Calibration, Metrics]:
-    """A calibration for what a DM read in some labelled rows, and the metrics of `calibrate_dm`."""
+    """A calibration for what a DM read in some labelled rows, and the metrics of `calibrate_dm`.
+
+    Args:
+        readings: one a row.
+        rows: labelled.
+        weights: of each row by its id, above 0; see `weigh_rows`.
+        seed: of the folds.
+    """
     labels = [row["label"] == "correct" for row in rows]
     fused = [reading.fused for reading in readings]
-    calibration, held_out = fit_calibration(fused, labels, [row["question_key"] for row in rows], seed=seed)
+    keys, counts = [row["question_key"] for row in rows], [weights[row["id"]] for row in rows]
+    calibration, held_out = fit_calibration(fused, labels, keys, weights=counts, seed=seed)
     scores = apply_calibration(calibration, fused)
     probabilities = scores if held_out is None else held_out
     metrics: Metrics = {
         "rows": float(len(rows)),
-        "base_rate": sum(labels) / len(labels),
-        "log_loss": log_loss(probabilities, labels),
+        "base_rate": float(np.average(labels, weights=counts)),
+        "log_loss": log_loss(probabilities, labels, counts),
         "ece": ece(probabilities, labels),
         "brier": brier(probabilities, labels),
         **ranking(scores.tolist(), rows),

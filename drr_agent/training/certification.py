@@ -1,30 +1,33 @@
 """Certification: what a policy promises of its accepted answers, on questions that nothing in it was fitted to.
 
 One run a question, since a certificate counts independent rows. Only answers with a label count, and a weak one is
-none; what is a judge's word is told. A run that an accept cut off cannot be replayed beyond it: those that explored
-stand for it by their weights (`drr_agent.training.weights`), and since an exact test needs equal weights, the sample is
-thinned to one, by chance and not by what is in it.
+none; what is a judge's word is told. Questions that the DM was trained on are left out, and so are those nearly the
+same: of them it knows more than of what it will meet. A run that an accept cut off cannot be replayed beyond it: those
+that explored stand for it by their weights (`drr_agent.training.weights`), and since an exact test needs equal weights,
+the sample is thinned to one, by chance and not by what is in it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from drr_agent.dm.certificate import Certificate, Dependencies
-from drr_agent.dm.folder import add_questions, load_dm, update_manifest
+from drr_agent.dm.folder import add_questions, load_dm, read_manifest, read_questions, update_manifest
+from drr_agent.dm.manifest import Learned, calibrated_lines
 from drr_agent.dm.models import SignalDM, TransformersDM
-from drr_agent.errors import DMError
+from drr_agent.errors import DataError, DMError
 from drr_agent.grading import AUTO, Grader
 from drr_agent.policy import ConsensusPolicy, Policy
+from drr_agent.questions import unit_of
 from drr_agent.stopping import StoppingPolicy
 from drr_agent.training.behaviors import Behavior, is_labelled
-from drr_agent.training.certify import Certified, best_first, certify
-from drr_agent.training.independence import halves, one_run_each
+from drr_agent.training.certify import Certified
+from drr_agent.training.independence import halves, labelled_units, one_run_each, untrained
 from drr_agent.training.labels import label_kind
-from drr_agent.training.logged import IDENTICAL, LabelledQuestion, canonical, label_questions, require_judged
-from drr_agent.training.outcomes import outcomes
+from drr_agent.training.logged import IDENTICAL, LabelledQuestion, canonical, label_questions
+from drr_agent.training.outcomes import certify_policy
 from drr_agent.training.refusal import Refusal, check_target, too_few
 from drr_agent.training.weights import Coverage
 
@@ -59,7 +62,8 @@ def certify_half(
     """Fit a DM's calibration and policy to one half of the questions, certify on the other, and store both.
 
     The halves are made by a hash of the question, so near-duplicates stay together. The half that fits also says
-    where the tests begin.
+    where the tests begin. Questions that the DM was trained on are in neither. What an earlier calibration learned of
+    when to stop is dropped first, since it may have been from the half that certifies.
 
     Args:
         path: the DM folder.
@@ -74,14 +78,25 @@ def certify_half(
     Raises:
         DataError: the half that fits does not do for a fit.
     """
-    fitting, certifying = halves(rows)
-    asked = [len({row["question_key"] for row in part if is_labelled(row)}) for part in (certifying, rows)]
-    share = asked[0] / asked[1] if asked[0] else 0.5
-    hopeless = too_few(asked[0], target_error=terms.target_error, confidence=terms.confidence, share=share)
+    fresh = untrained(rows, Learned.of(read_questions(path)).trained)
+    fitting, certifying = halves(fresh)
+    asked, total = (labelled_units(part) for part in (certifying, fresh))
+    left_out, share = labelled_units(rows) - total, asked / total if asked else 0.5
+    hopeless = too_few(asked, target_error=terms.target_error, confidence=terms.confidence, share=share)
     if hopeless is not None:
-        return hopeless, None
+        return hopeless.telling(left_out), None
+    _forget_calibration(path)
     fitted = fit(fitting)
-    return certify_dm(path, certifying, terms, other=fitting, share=share, dataset=dataset), fitted
+    promise = certify_dm(path, certifying, terms, other=fitting, share=share, dataset=dataset, left_out=left_out)
+    return promise, fitted
+
+
+def _forget_calibration(path: Path) -> None:
+    stopping = read_manifest(path).stopping
+    if stopping is not None:
+        answers = stopping.model.answers.model_copy(update={"calibration": None})
+        model = stopping.model.model_copy(update={"answers": answers})
+        update_manifest(path, stopping=stopping.model_copy(update={"model": model}).model_dump())
 
 
 def certify_dm(
@@ -92,6 +107,7 @@ def certify_dm(
     other: Sequence[Behavior],
     share: float = 1.0,
     dataset: str | None = None,
+    left_out: int = 0,
 ) -> Promise:
     """Certify a threshold of the policy that is stored with a DM, and store it with its certificate.
 
@@ -104,20 +120,26 @@ def certify_dm(
         other: attempts at other questions, which say where the tests begin.
         share: the share of all labelled questions that `rows` hold, for what a refusal asks for.
         dataset: digest of the dataset.
+        left_out: labelled questions that are not among `rows` since the DM was trained on them; only told.
 
     Raises:
         DMError: there is no DM at `path`, or no policy with it.
-        DataError: there are rows, and every question has an answer without a label.
+        DataError: the DM was trained on some of the rows' questions, or there are rows, and every question has an
+            answer without a label.
     """
     dm = load_dm(path)
+    _require_untrained(rows, dm.trained)
     policy = dm.stopping or dm.consensus
     if policy is None:
         raise DMError(f"expected a policy with the DM at {str(path)!r}, got none; run `drr calibrate`")
     log, policy = label_questions(rows, dm), replace(policy, grader=terms.grader)
     blind = _unseen(log.coverage)
     if blind is not None:
-        return blind
-    turns = _turns(one_run_each(log.questions), terms.max_turns)
+        return blind.telling(left_out)
+    elsewhere = label_questions(other, dm).questions
+    turns = _turns(elsewhere, terms.max_turns)
+    if isinstance(policy, StoppingPolicy):  # as a graph of so many turns would run it
+        policy = policy.within(turns)
     found = certify_policy(
         [canonical(question, terms.grader) for question in log.questions],
         partial(_at, replace(policy, grader=IDENTICAL)),
@@ -125,15 +147,25 @@ def certify_dm(
         max_turns=turns,
         target_error=terms.target_error,
         confidence=terms.confidence,
-        other=[canonical(question, terms.grader) for question in label_questions(other, dm).questions],
+        other=[canonical(question, terms.grader) for question in elsewhere],
         share=share,
     )
     if isinstance(found, Refusal):
-        return found
-    certificate = _write(found, rows, dm, _at(policy, found.cutoff), replace(terms, max_turns=turns), dataset)
+        return found.telling(left_out)
+    made = _write(found, rows, dm, _at(policy, found.cutoff), replace(terms, max_turns=turns), dataset)
+    certificate = made.model_copy(update={"left_out": left_out})
     update_manifest(path, **_stored(dm, found.cutoff), certificates=(certificate,))
-    add_questions(path, (row["question_key"] for row in rows))
+    add_questions(path, calibrated_lines(row["question_key"] for row in rows))
     return certificate
+
+
+def _require_untrained(rows: Sequence[Behavior], trained: Collection[str]) -> None:
+    asked, fresh = ({unit_of(row["question_key"]) for row in part} for part in (rows, untrained(rows, trained)))
+    if asked != fresh:
+        raise DataError(
+            f"expected questions to certify with that the DM was not trained on, got {len(asked - fresh)} of "
+            f"{len(asked)} that it was, or that are nearly the same; leave them out, or give another split or log"
+        )
 
 
 def _at(policy: ConsensusPolicy | StoppingPolicy, cutoff: float) -> ConsensusPolicy | StoppingPolicy:
@@ -150,54 +182,14 @@ def _stored(dm: TransformersDM | SignalDM, cutoff: float) -> dict[str, Any]:
     return {name: {**getattr(dm.manifest, name).model_dump(), place: cutoff}}
 
 
-def certify_policy(
-    questions: Sequence[LabelledQuestion],
-    at: Callable[[float], Policy],
-    cutoffs: Sequence[float],
-    *,
-    max_turns: int,
-    target_error: float,
-    confidence: float,
-    other: Sequence[LabelledQuestion] = (),
-    share: float = 1.0,
-) -> Certified | Refusal:
-    """Certify a cutoff of a family of policies.
+def _turns(other: Sequence[LabelledQuestion], max_turns: int) -> int:
+    """Turns that the log can tell of: as many as nine in ten of its runs have.
 
-    Args:
-        questions: scored, labelled attempts that no part of the policy was fitted to.
-        at: the policy at a cutoff.
-        cutoffs: as for `certify`.
-        max_turns: the most calls a question. A run that is logged shorter, and would go on, counts as accepted and
-            wrong: the worst it could have come to.
-        target_error: as for `certify`.
-        confidence: as for `certify`.
-        other: other questions, from which the order of the tests is learned; without them it is from the strictest.
-        share: as for `certify`.
-
-    Raises:
-        DataError: there is no question whose every answer has a label.
+    A run with fewer counts as wrong where it would go on, so a few long runs must not ask more of all the others. They
+    are counted on the questions that do not certify, since a choice made on those that do would have to be paid for.
     """
-    runs = one_run_each(require_judged(questions, purpose="certify"))
-    order = None
-    if other:
-        seen = outcomes(one_run_each(require_judged(other, purpose="order the tests")), at, cutoffs, max_turns)
-        order = best_first(*seen, cutoffs, target_error=target_error)
-    accepted, right = outcomes(runs, at, cutoffs, max_turns)
-    found = certify(
-        accepted, right, cutoffs, target_error=target_error, confidence=confidence, order=order, share=share
-    )
-    short = sum(len(run.attempts) < max_turns for run in runs)
-    if isinstance(found, Refusal) and short:
-        told = (
-            f" {short} of {len(runs)} runs have fewer than {max_turns} attempts and count as wrong where they would go "
-        )
-        return found._replace(reason=found.reason + told + "on: certify for fewer turns (`--max-turns`), or log more.")
-    return found
-
-
-def _turns(questions: Sequence[LabelledQuestion], max_turns: int) -> int:
-    """Turns that the log can tell of."""
-    return min(max_turns, max((len(question.attempts) for question in questions), default=max_turns))
+    lengths = sorted(len(run.attempts) for run in one_run_each(other))
+    return min(max_turns, lengths[len(lengths) // 10]) if lengths else max_turns
 
 
 def _unseen(coverage: Coverage) -> Refusal | None:

@@ -36,12 +36,14 @@ class Certified(NamedTuple):
     coverage: float
     """Share of the questions that end in an accept."""
     coverage_ci: tuple[float, float]
-    """Clopper and Pearson's interval (1934) at the confidence."""
+    """Clopper and Pearson's interval (1934) at the confidence, whatever the unfinished runs would have come to."""
     accepted: int
     wrong: int
+    unfinished: int
+    """Tested as accepted and wrong beside these, though nobody knows; no part of the coverage."""
     questions: int
     error_bound: float
-    """Clopper and Pearson's upper bound of the error at the confidence, of this cutoff alone."""
+    """Clopper and Pearson's upper bound of the error at the confidence, of this cutoff alone, at the worst."""
     tried: int
     """Cutoffs on the grid."""
 
@@ -55,8 +57,13 @@ def certify(
     confidence: float,
     order: Sequence[int] | None = None,
     share: float = 1.0,
+    unfinished: Bools | None = None,
 ) -> Certified | Refusal:
     """The cutoff of the largest coverage among those certified, or why there is none.
+
+    A run that nobody knows the end of is tested as accepted and wrong. That is the worst for the promise: whatever it
+    would have come to, the p-value would have been at most this one, since an accept that is right, or none, leaves
+    Binom.cdf no larger. As coverage it would be the best, so it is no part of that.
 
     Args:
         accepted: whether a question's run ends in an accept; shape (questions, cutoffs), independent rows.
@@ -66,6 +73,7 @@ def certify(
         confidence: the probability that the promise holds, over the choice of the cutoff too.
         order: places in `cutoffs` in the order to test them, fixed without these data; those left out are not tested.
         share: the share of all labelled questions that these are; what a refusal says is needed is of all.
+        unfinished: which of the accepts only stand for that; same shape. By default none.
 
     Raises:
         ConfigError: a share that is no probability, or shapes that differ.
@@ -75,12 +83,13 @@ def certify(
     if refusal := too_few(len(accepted), target_error=target_error, confidence=confidence, share=share):
         return refusal
     counts = Counts(accepted.sum(axis=0), (accepted & ~right).sum(axis=0), len(accepted))
+    known = counts.accepted if unfinished is None else (accepted & ~unfinished).sum(axis=0)
     sequence, budgets = _plan(cutoffs, order, 1.0 - confidence)
     passed = _fallback(_p_values(counts, target_error)[sequence], budgets)
     if not passed:
         return refuse(counts, cutoffs, float(budgets.max()), target_error, share)
-    best = max((int(sequence[place]) for place in passed), key=lambda place: int(counts.accepted[place]))
-    return _describe(counts, best, cutoffs, confidence)
+    best = max((int(sequence[place]) for place in passed), key=lambda place: int(known[place]))
+    return _describe(counts, int(known[best]), best, cutoffs, confidence)
 
 
 def best_first(accepted: Bools, right: Bools, cutoffs: Sequence[float], *, target_error: float) -> list[int]:
@@ -125,17 +134,18 @@ def _p_values(counts: Counts, target_error: float) -> Floats:
     return values
 
 
-def _describe(counts: Counts, best: int, cutoffs: Sequence[float], confidence: float) -> Certified:
-    accepted, wrong, questions = int(counts.accepted[best]), int(counts.wrong[best]), counts.questions
+def _describe(counts: Counts, known: int, best: int, cutoffs: Sequence[float], confidence: float) -> Certified:
+    tested, wrong, questions = int(counts.accepted[best]), int(counts.wrong[best]), counts.questions
     tail = (1.0 - confidence) / 2
     return Certified(
         cutoff=float(cutoffs[best]),
-        coverage=accepted / questions,
-        coverage_ci=(1.0 - _upper(questions - accepted, questions, tail), _upper(accepted, questions, tail)),
-        accepted=accepted,
-        wrong=wrong,
+        coverage=known / questions,
+        coverage_ci=(1.0 - _upper(questions - known, questions, tail), _upper(tested, questions, tail)),
+        accepted=known,
+        wrong=wrong - (tested - known),
+        unfinished=tested - known,
         questions=questions,
-        error_bound=_upper(wrong, accepted, 1.0 - confidence),
+        error_bound=_upper(wrong, tested, 1.0 - confidence),
         tried=len(cutoffs),
     )
 

@@ -2,13 +2,13 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from drr_agent.questions import near_key
-from drr_agent.training.behaviors import Behavior
-from drr_agent.training.logged import LabelledQuestion
+from drr_agent.questions import unit_of
+from drr_agent.training.behaviors import Behavior, is_labelled
+from drr_agent.training.logged import LabelledQuestion, units_of
 
 _INDEPENDENT = frozenset({"first", "fresh", "no_answer"})
 """How attempts are asked for that know nothing of those rejected before."""
@@ -18,20 +18,37 @@ def halves(rows: Sequence[Behavior]) -> tuple[list[Behavior], list[Behavior]]:
     """The rows of half of the questions, to fit with, and those of the other half, to certify with."""
     parts: tuple[list[Behavior], list[Behavior]] = ([], [])
     for row in rows:
-        parts[_uniform("half", near_key(row["question_key"])) < 0.5].append(row)
+        parts[_uniform("half", unit_of(row["question_key"])) < 0.5].append(row)
     return parts
+
+
+def untrained(rows: Sequence[Behavior], trained: Collection[str]) -> list[Behavior]:
+    """The rows whose question, or one nearly the same, is not among those that a DM was trained on.
+
+    Args:
+        rows: any.
+        trained: question keys.
+    """
+    known = {unit_of(key) for key in trained}
+    return [row for row in rows if unit_of(row["question_key"]) not in known]
+
+
+def labelled_units(rows: Sequence[Behavior]) -> int:
+    """How many questions have a label, those nearly the same counted once."""
+    return len({unit_of(row["question_key"]) for row in rows if is_labelled(row)})
 
 
 def one_run_each(questions: Sequence[LabelledQuestion]) -> list[LabelledQuestion]:
     """Independent runs that count alike: one a question, whichever Reasoner or context it came with.
 
-    Of the runs at a question one is taken with a probability by its weight, and the question is kept with a probability
-    by what its runs weigh together, over the most that any do. Draws of a Reasoner that knew of no rejection are one
-    run in the order of the log; of draws that are sequences of their own one is taken. All by stable hashes.
+    Questions nearly the same are one, too. Of the runs at a question one is taken with a probability by its weight, and
+    the question is kept with a probability by what its runs weigh together, over the most that any do. Draws of a
+    Reasoner that knew of no rejection are one run in the order of the log; of draws that are sequences of their own one
+    is taken. All by stable hashes.
     """
-    groups: dict[object, list[LabelledQuestion]] = {}
-    for place, question in enumerate(questions):
-        groups.setdefault(place if question.key is None else question.key[0], []).append(question)
+    groups: dict[str | int, list[LabelledQuestion]] = {}
+    for unit, question in zip(units_of(questions), questions, strict=True):
+        groups.setdefault(unit, []).append(question)
     weights = {
         key: math.fsum(run.weight for run in group) / len({run.key for run in group}) for key, group in groups.items()
     }

@@ -17,6 +17,7 @@ from drr_agent.dm.manifest import Metrics
 from drr_agent.dm.models import Reading, read_evidence
 from drr_agent.dm.protocol import Score
 from drr_agent.errors import DataError
+from drr_agent.questions import unit_of
 from drr_agent.signals import SIGNAL_SIGNS
 from drr_agent.stopping import StoppingModel
 from drr_agent.training.behaviors import Behavior, is_labelled, to_request
@@ -24,6 +25,7 @@ from drr_agent.training.calibrate import calibrate_readings
 from drr_agent.training.config import TrainConfig
 from drr_agent.training.logged import label_questions
 from drr_agent.training.stopping import fit_stopping
+from drr_agent.training.weights import weigh_rows
 
 if TYPE_CHECKING:
     from drr_agent.dm.classifier import TextClassifier
@@ -64,7 +66,11 @@ def learn_judgment(
     evidence = dict(zip((row["id"] for row in runs), _evidence(runs, classifier), strict=True))
     judged = [row for row in validation if is_labelled(row)]
     fusion, readings = fuse_held_out(teaching if classifier is None else judged, runs, evidence, config)
-    calibration, metrics = calibrate_readings([readings[row["id"]] for row in judged], judged, seed=config.seed)
+    weights = weigh_rows(validation)
+    counted = [row for row in judged if weights[row["id"]] > 0]
+    calibration, metrics = calibrate_readings(
+        [readings[row["id"]] for row in counted], counted, weights=weights, seed=config.seed
+    )
     scores = {name: Score(calibration.probability(fused), fused) for name, (_, fused) in readings.items()}
     try:
         log = label_questions(validation if classifier is not None else [*train, *validation], scores)
@@ -102,9 +108,9 @@ def fuse_held_out(
     readings = _read(rows, evidence, fusion)
     labels = np.array([row["label"] == "correct" for row in learned], dtype=np.float64)
     for fold in grouped_folds(labels, [row["question_key"] for row in learned], seed=config.seed):
-        held_out = {learned[place]["question_key"] for place in fold.held_out}
+        held_out = {unit_of(learned[place]["question_key"]) for place in fold.held_out}
         without = fit([learned[place] for place in fold.fit], fusion)
-        readings |= _read([row for row in rows if row["question_key"] in held_out], evidence, without)
+        readings |= _read([row for row in rows if unit_of(row["question_key"]) in held_out], evidence, without)
     return fusion, readings
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from drr_agent.dm.protocol import DiscriminativeModel, Score
 from drr_agent.errors import DataError
 from drr_agent.grading import Grader
+from drr_agent.questions import unit_of
 from drr_agent.state import Attempt, Label
 from drr_agent.training.behaviors import Behavior, is_labelled, to_attempt, to_request
 from drr_agent.training.weights import POOLED, Coverage, Reading, read_rows, weigh
@@ -114,6 +115,21 @@ def _nothing_judged(count: int) -> DataError:
     )
 
 
+def units_of(questions: Sequence[LabelledQuestion]) -> list[str | int]:
+    """The independent unit of each: its question, with those nearly the same; see `questions.unit_of`.
+
+    Whichever Reasoner was asked, in whatever context, it is the same unit. Without a key it is one of its own, and that
+    is its place.
+    """
+    return [place if question.key is None else unit_of(question.key[0]) for place, question in enumerate(questions)]
+
+
+def unit_numbers(questions: Sequence[LabelledQuestion]) -> list[int]:
+    """`units_of`, numbered from 0 in order of appearance."""
+    numbers: dict[str | int, int] = {}
+    return [numbers.setdefault(unit, len(numbers)) for unit in units_of(questions)]
+
+
 def canonical(question: LabelledQuestion, grader: Grader) -> LabelledQuestion:
     """The question with equal answers spelled alike, so that they need not be compared again."""
     groups = grader.group([attempt["answer"] for attempt in question.attempts])
@@ -124,15 +140,30 @@ def canonical(question: LabelledQuestion, grader: Grader) -> LabelledQuestion:
     return question._replace(attempts=attempts)
 
 
-def shuffled(question: LabelledQuestion, generator: random.Random) -> list[LabelledQuestion]:
-    """The question in its own order and with its draws shuffled."""
+def orders_of(question: LabelledQuestion, generator: random.Random) -> list[list[int]]:
+    """Places of the attempts in the question's own order, and three times with its draws shuffled.
+
+    A question of one draw has no order but its own.
+    """
     count = len(question.attempts)
     draws = range(count) if question.draws is None else question.draws
     blocks = [list(places) for _, places in groupby(range(count), key=draws.__getitem__)]
-    orders = [question]
-    for _ in range(ORDERS - 1):
+    orders = [list(range(count))]
+    for _ in range(ORDERS - 1 if len(blocks) > 1 else 0):
         generator.shuffle(blocks)
-        places = [place for block in blocks for place in block]
-        attempts, labels = [question.attempts[i] for i in places], [question.labels[i] for i in places]
-        orders.append(question._replace(attempts=attempts, labels=labels, draws=[draws[i] for i in places]))
+        orders.append([place for block in blocks for place in block])
     return orders
+
+
+def shuffled(question: LabelledQuestion, generator: random.Random) -> list[LabelledQuestion]:
+    """The question in each of `orders_of`, and always as often: one of a single draw in its own again and again."""
+    orders = orders_of(question, generator)
+    return [_in_order(question, orders[number % len(orders)]) for number in range(ORDERS)]
+
+
+def _in_order(question: LabelledQuestion, places: Sequence[int]) -> LabelledQuestion:
+    return question._replace(
+        attempts=[question.attempts[place] for place in places],
+        labels=[question.labels[place] for place in places],
+        draws=[place if question.draws is None else question.draws[place] for place in places],
+    )

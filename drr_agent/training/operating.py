@@ -5,7 +5,10 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from drr_agent.training.logged import ORDERS, LabelledQuestion
+from drr_agent.training.logged import ORDERS, LabelledQuestion, unit_numbers
+
+_ROUNDING = 1e-9
+"""Of mean calls."""
 
 
 class Walks(NamedTuple):
@@ -20,35 +23,35 @@ class Walks(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """What the questions given count, some of which may be runs of one question."""
+    """What the questions given count, some of which may be runs of one question, or of questions nearly the same."""
 
     weights: np.ndarray
     """Shape (questions given,)."""
     places: np.ndarray
-    """Number of the distinct question, same shape."""
+    """Number of the independent unit (`unit_numbers`), same shape."""
 
     @classmethod
     def of(cls, questions: Sequence[LabelledQuestion]) -> Self:
         """Those of some questions."""
-        numbers: dict[object, int] = {}
-        keys = [place if question.key is None else question.key for place, question in enumerate(questions)]
-        places = [numbers.setdefault(key, len(numbers)) for key in keys]
-        return cls(np.array([question.weight for question in questions]), np.array(places))
+        return cls(np.array([question.weight for question in questions]), np.array(unit_numbers(questions)))
+
+    @property
+    def totals(self) -> np.ndarray:
+        """Of each unit, shape (units,)."""
+        return np.bincount(self.places, self.weights)
 
     @property
     def effective(self) -> float:
         """As many questions that count alike as would say as much (Kish 1965)."""
-        totals = np.bincount(self.places, self.weights)
-        return float(totals.sum() ** 2 / (totals**2).sum())
+        return float(self.totals.sum() ** 2 / (self.totals**2).sum())
 
     def mean(self, values: np.ndarray) -> float:
         """The weighted mean of a value a question."""
         return float((self.weights * values).sum() / self.weights.sum())
 
-    def standard_error(self, values: np.ndarray) -> float:
-        """Of the mean, by linearization: distinct questions are independent, runs of one are not."""
-        deviations = np.bincount(self.places, self.weights * (values - self.mean(values)))
-        return float(np.sqrt((deviations**2).sum()) / self.weights.sum())
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """The weighted sum of a value a question in each unit, shape (units,)."""
+        return np.bincount(self.places, self.weights * values)
 
 
 class Trial(NamedTuple):
@@ -63,19 +66,42 @@ class Trial(NamedTuple):
 
 
 def choose_cutoff(walks: Walks, counts: Counts, cutoffs: Sequence[float], *, mean_calls: float) -> Trial:
-    """The cheapest cutoff that is as accurate as the best within a mean number of Reasoner calls.
-
-    As accurate: at most one standard error of the paired difference over questions below. The plain maximum would be
-    mostly luck. Where neighbors do the same, the middle one is taken, which is furthest from doing otherwise. Means and
-    errors are weighted; see `drr_agent.training.weights`. Where no cutoff is affordable, the first is taken.
-    """
+    """Try some cutoffs, and take the one of `choose_setting`. Weights are those of `drr_agent.training.weights`."""
     tried = [try_cutoff(walks, counts, cutoff) for cutoff in cutoffs]
-    affordable = [trial for trial in tried if trial.calls <= mean_calls] or tried[:1]
-    best = max(affordable, key=lambda trial: trial.accuracy)
-    good = [trial for trial in affordable if _as_good(trial, best, counts)]
-    calls = min(trial.calls for trial in good)
-    plateau = [trial for trial in good if trial.calls == calls]
-    return plateau[len(plateau) // 2]
+    calls, right = np.array([trial.calls for trial in tried]), np.stack([counts.sums(trial.right) for trial in tried])
+    return tried[choose_setting(calls, right, counts.totals, mean_calls=mean_calls)]
+
+
+def choose_setting(calls: np.ndarray, right: np.ndarray, weights: np.ndarray, *, mean_calls: float) -> int:
+    """The place of the cheapest setting that is as accurate as the best within a mean number of Reasoner calls.
+
+    As accurate: at most one standard error of the paired difference over units below. The plain maximum would be mostly
+    luck. Where neighbors do the same, the middle one is taken, which is furthest from doing otherwise.
+
+    Args:
+        calls: mean Reasoner calls, shape (settings,).
+        right: weighted sums of right answers in each unit, shape (settings, units).
+        weights: of the units, shape (units,).
+        mean_calls: the most calls a question; where no setting is that cheap, the cheapest is taken.
+    """
+    affordable = np.flatnonzero(calls <= mean_calls + _ROUNDING)
+    if not affordable.size:
+        return int(calls.argmin())
+    best = affordable[right[affordable].sum(axis=1).argmax()]
+    good = [place for place in affordable if _as_good(right[best] - right[place], weights)]
+    plateau = [place for place in good if calls[place] <= calls[good].min() + _ROUNDING]
+    return int(plateau[len(plateau) // 2])
+
+
+def standard_error(sums: np.ndarray, weights: np.ndarray) -> float:
+    """Of a weighted mean, by linearization: units are independent, runs of one are not.
+
+    Args:
+        sums: weighted sums of a value in each unit, shape (units,).
+        weights: of the units, same shape.
+    """
+    deviations = sums - weights * (sums.sum() / weights.sum())
+    return float(np.sqrt((deviations**2).sum()) / weights.sum())
 
 
 def try_cutoff(walks: Walks, counts: Counts, cutoff: float) -> Trial:
@@ -87,6 +113,5 @@ def try_cutoff(walks: Walks, counts: Counts, cutoff: float) -> Trial:
     return Trial(cutoff, right, counts.mean(right), calls)
 
 
-def _as_good(trial: Trial, best: Trial, counts: Counts) -> bool:
-    deficit = best.right - trial.right
-    return counts.mean(deficit) <= counts.standard_error(deficit) + 1e-12
+def _as_good(deficit: np.ndarray, weights: np.ndarray) -> bool:
+    return bool(deficit.sum() / weights.sum() <= standard_error(deficit, weights) + 1e-12)

@@ -16,7 +16,14 @@ from drr_agent.state import Attempt
 from drr_agent.stopping.answers import OF_BEST, Facts, read_answers
 from drr_agent.stopping.beliefs import AnswerModel
 from drr_agent.stopping.values import TurnValues
-from drr_agent.training.logged import IDENTICAL, LabelledQuestion, canonical, require_judged, shuffled
+from drr_agent.training.logged import (
+    IDENTICAL,
+    LabelledQuestion,
+    canonical,
+    require_judged,
+    shuffled,
+    unit_numbers,
+)
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
@@ -31,7 +38,7 @@ class Orders(NamedTuple):
     weights: Floats
     """What it counts."""
     questions: Ints
-    """Number of its question, whoever was asked it in whatever context."""
+    """Number of its question, whoever was asked it in whatever context; questions nearly the same have one number."""
     own: Bools
     """Whether it is the question's own order, of which each question has one."""
     attempts: list[Sequence[Attempt]]
@@ -91,10 +98,9 @@ def tabulate(
     Raises:
         DataError: there is no question whose every answer has a label.
     """
-    generator, numbers = random.Random(seed), dict[object, int]()
+    generator, judged = random.Random(seed), require_judged(questions, purpose="learn from")
     readings: list[tuple[LabelledQuestion, int, bool]] = []
-    for place, question in enumerate(require_judged(questions, purpose="learn from")):
-        number = numbers.setdefault(place if question.key is None else question.key[0], len(numbers))
+    for question, number in zip(judged, unit_numbers(judged), strict=True):
         orders = enumerate(shuffled(canonical(question, grader), generator))
         readings += [(_first_turns(ordered, max_turns), number, order == 0) for order, ordered in orders]
     return tabulate_in_order(

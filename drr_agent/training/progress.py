@@ -11,7 +11,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 
 class ProgressLine(TrainerCallback):
-    """A bar over the steps, and a line for each evaluation, on standard error."""
+    """A bar over the steps, where there is a terminal, and a line for each evaluation, on standard error."""
 
     def __init__(self) -> None:
         self._bar: tqdm[Any] | None = None
@@ -21,7 +21,7 @@ class ProgressLine(TrainerCallback):
     ) -> None:
         """Open the bar."""
         if state.is_world_process_zero:
-            self._bar = tqdm(total=state.max_steps, initial=state.global_step, desc="train", unit="step")
+            self._bar = tqdm(total=state.max_steps, initial=state.global_step, desc="train", unit="step", disable=None)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Move the bar."""

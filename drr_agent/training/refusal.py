@@ -1,8 +1,13 @@
-"""Refusal: why nothing is certified, and how many labels it would take."""
+"""Refusal: why nothing is certified, and how many labels it would take.
+
+Where half of the questions certify, which half a question is in is decided by its hash, as if a coin were tossed. Twice
+as many labels as must certify would put enough into that half in the mean, and so too few about as often as not. The
+number told is the one that does with a probability of 0.9, given how many certify already.
+"""
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +17,8 @@ from drr_agent.errors import ConfigError
 
 _MOST_LABELS = 1_000_000
 """A need beyond this is none that labels will meet."""
+_ENOUGH = 0.9
+"""P(the labels told will do), over the halves they fall into."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -24,6 +31,11 @@ class Refusal(NamedTuple):
     needed: int | None
     """About how many labelled questions would do, if more of them turn out as these did; `None`: labels are not what
     is missing."""
+
+    def telling(self, left_out: int) -> Self:
+        """The refusal with a word on labelled questions that it could not use."""
+        told = f" {left_out:,} more are left out: the DM was trained on them, or on questions nearly the same."
+        return self._replace(reason=self.reason + told) if left_out else self
 
 
 class Counts(NamedTuple):
@@ -57,12 +69,12 @@ def too_few(questions: int, *, target_error: float, confidence: float, share: fl
         questions: those that certify.
         target_error: as for `certify`.
         confidence: as for `certify`.
-        share: as for `certify`.
+        share: as for `certify`; below 1, each further question certifies or fits, one as likely as the other.
     """
     least = least_accepted(1.0 - confidence, target_error)
     if questions >= least:
         return None
-    needed = math.ceil(least / share)
+    needed = _labels(least, questions, share)
     return Refusal(
         f"{round(questions / share):,} labelled questions are too few to show it; at least {needed:,} would be needed, "
         "with every one accepted and right.",
@@ -99,12 +111,30 @@ def refuse(counts: Counts, cutoffs: Sequence[float], budget: float, target_error
             None,
         )
     accepted, wrong = int(counts.accepted[best]), int(counts.wrong[best])
-    least = _least(accepted, wrong, budget, target_error)
-    needed = max(math.ceil(least * counts.questions / accepted / share), questions + 1)
+    least = math.ceil(_least(accepted, wrong, budget, target_error) * counts.questions / accepted)
+    needed = max(_labels(least, counts.questions, share), questions + 1)
     return Refusal(
         f"{who} are too few to show it ({found}); about {needed:,} would do, if more turn out alike.",
         needed,
     )
+
+
+def _labels(certifying: int, have: int, share: float) -> int:
+    """How many labelled questions it takes in all, that enough of them certify.
+
+    Args:
+        certifying: so many are enough.
+        have: those that certify already.
+        share: of all labelled questions; 1 where all certify, and else of each further one a coin decides.
+    """
+    from scipy.special import bdtrc
+
+    missing = max(certifying - have, 0)
+    if share == 1.0 or missing == 0:
+        return max(certifying, round(have / share))
+    further = np.arange(missing, 2 * missing + 4 * math.isqrt(2 * missing) + 8)
+    enough = bdtrc(missing - 1, further, 0.5) >= _ENOUGH
+    return round(have / share) + int(further[enough.argmax()])
 
 
 def _errors(counts: Counts) -> Floats:

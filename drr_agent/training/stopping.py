@@ -16,7 +16,7 @@ from drr_agent.grading import AUTO, Grader
 from drr_agent.stopping.answers import SIGNS
 from drr_agent.stopping.beliefs import AnswerModel
 from drr_agent.stopping.policy import StoppingModel
-from drr_agent.stopping.values import TurnValues, basis
+from drr_agent.stopping.values import TurnValues, TurnWeights, basis
 from drr_agent.training.logged import LabelledQuestion
 from drr_agent.training.paths import AnswerTable, Bools, Floats, Paths, best_two, scored, tabulate
 
@@ -28,6 +28,8 @@ _FOLDS = 3
 _RIDGE = 3.0
 """As much as so many readings that say another turn makes no difference."""
 _DIGITS = 6
+_MOST_TURNS = 16
+"""Of the shorter horizons that are learned, too: near the end of longer runs little is left to be worth a turn."""
 
 
 def fit_stopping(questions: Sequence[LabelledQuestion], *, grader: Grader = AUTO, seed: int = 0) -> StoppingModel:
@@ -66,25 +68,32 @@ def fit_answers(table: AnswerTable, *, seed: int = 0) -> AnswerModel:
 
 
 def fit_values(paths: Paths, prices: Sequence[float] = PRICES) -> TurnValues:
-    """What one more turn is worth, by backward induction, at each price of a turn.
+    """What one more turn is worth, by backward induction, at each price of a turn and for each number of turns.
 
     Args:
         paths: along readings whose beliefs come from models that were not fitted to them.
         prices: of a turn, in right answers; rising.
     """
-    ends, weights = paths.readings.ends, paths.readings.weights / paths.readings.weights.mean()
-    grid = np.array(prices)
+    grid, horizon = np.array(prices), paths.best.shape[1]
+    shorter = [_induce(paths, grid, turns) for turns in range(2, min(horizon, _MOST_TURNS + 1))]
+    return TurnValues(prices=tuple(prices), weights=_induce(paths, grid, horizon), shorter=tuple(shorter))
+
+
+def _induce(paths: Paths, grid: Floats, horizon: int) -> TurnWeights:
+    """Backward induction from the last of so many turns, where every run ends."""
+    ends = np.minimum(paths.readings.ends, horizon - 1)
+    weights = paths.readings.weights / paths.readings.weights.mean()
     right_at_end = paths.right[np.arange(len(ends)), ends].astype(np.float64)
     value = np.repeat(right_at_end[:, None], len(grid), axis=1)
     learned = []
-    for turn in range(paths.best.shape[1] - 2, -1, -1):
+    for turn in range(horizon - 2, -1, -1):
         rows = np.flatnonzero(ends > turn)
         now = paths.right[rows, turn].astype(np.float64)[:, None]
         seen = basis(paths.best[rows, turn], paths.second[rows, turn])
         found = _ridge(seen, value[rows] - grid - now, weights[rows])
         value[rows] = np.where(seen @ found > 0, value[rows] - grid, now)
         learned.append(tuple(tuple(round(float(w), _DIGITS) for w in column) for column in found.T))
-    return TurnValues(prices=tuple(prices), weights=tuple(reversed(learned)))
+    return tuple(reversed(learned))
 
 
 def _ridge(seen: Floats, targets: Floats, weights: Floats) -> Floats:

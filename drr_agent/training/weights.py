@@ -134,6 +134,27 @@ def weigh(readings: Sequence[Reading]) -> tuple[list[tuple[Reading, float]], Cov
     return [(reading, weight) for reading, weight in zip(judged, weights, strict=True) if weight > 0], coverage
 
 
+def weigh_rows(rows: Sequence[Behavior]) -> dict[str, float]:
+    """What each row counts by itself, by its id, so that all stand for the attempts of runs logged to their end.
+
+    A row up to the accept of its run would be there whether or not the run explored, so those of cut-off runs count,
+    too. A row after it stands for those that were cut off: it has the weight that its run has in `weigh`. Whether a row
+    has a label makes no difference: an attempt can be calibrated on without the rest of its run. Distilled draws count
+    one each, and where runs in use share a question, their rows do.
+    """
+    readings = read_rows(rows)
+    shares = Counter(reading.question for reading in readings)
+    before = [1.0 / shares[reading.question] for reading in readings]
+    after = list(before)
+    for runs in _accepted(readings):
+        runs.stand_in(after)
+    return {
+        row["id"]: (after if row["origin"] == "explored" else before)[place]
+        for place, reading in enumerate(readings)
+        for row in reading.rows
+    }
+
+
 def _accepted(readings: Sequence[Reading]) -> list[_Accepted]:
     """By Reasoner: what explores stands for what was cut off of the same one."""
     by_reasoner: dict[str, list[int]] = {}

@@ -71,7 +71,7 @@ def calibrate_stopping(
     questions = require_judged(label_questions(rows, dm).questions, purpose="replay")
     table = tabulate(questions, grader=grader, max_turns=max_turns, seed=seed)
     model = stored.model.model_copy(update={"answers": recalibrate(stored.model.answers, table, seed=seed)})
-    counts, walks = Counts.of(questions), walk(model, table)
+    counts, walks = Counts.of(questions), walk(model.within(max_turns), table)
     if worth is None and mean_calls is not None:
         worth = _dearest(walks, counts, WORTHS, mean_calls)
     elif worth is None:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import sys
 import warnings
 
@@ -11,9 +12,10 @@ from training.test_certification import behaviors
 
 from drr_agent.cli import main
 from drr_agent.cli.inputs import telling_uncertified
-from drr_agent.dm.folder import load_dm, read_manifest
+from drr_agent.dm.folder import load_dm, read_manifest, update_manifest
 from drr_agent.errors import UncertifiedWarning
 from drr_agent.runs import RunLog
+from drr_agent.training.dataset import load_dataset
 from drr_agent.training.dataset.writer import write_dataset
 
 WARNINGS = {
@@ -99,10 +101,17 @@ def test_what_the_log_cannot_tell_is_told(calibrate, settings, warned, numbers):
     assert found["loop_effective_questions"] > 1
 
 
-def test_the_table_has_the_counts(calibrate):
-    out, _ = calibrate(live_runs(300, explore=0.25, labels="human:ann"))
-    for name in ("judged share", "loop explored", "loop censored", "loop left out", "loop effective questions"):
+def test_the_table_has_the_counts_that_say_something_and_ends_with_what_is_next(calibrate, tmp_path):
+    out, err = calibrate(live_runs(300, explore=0.25, labels="human:ann"))
+    for name in ("loop explored", "loop censored", "loop effective questions"):
         assert name in out
+    for name in ("judged share", "loop left out", "loop unlike", "loop unexplored"):
+        assert name not in out, "nothing is known of it but that there is none"
+    told = " ".join(out.split())
+    assert told.endswith(
+        f"Next: `drr replay {tmp_path / 'data'} --dm {tmp_path / 'dm'} --out replay` tells what it would have saved."
+    )
+    assert "effective questions carry this calibration" not in err
 
 
 @pytest.fixture
@@ -137,6 +146,23 @@ def test_a_certificate_is_told_and_stored_until_the_dm_is_calibrated_anew(drr, f
     assert read_manifest(dm).certificates == ()
 
 
+def test_a_refusal_says_what_was_asked_and_what_to_do(drr, folders):
+    dm, data = folders(30)
+    _, err = drr("calibrate", dm, data, "--quiet", "--max-turns", "4", "--target-error", "0.05", status=1)
+    assert "asked was at most 5 % of the accepted answers wrong, with 95 % confidence; 32 labelled questions" in err
+    found = re.search(r"label about (\d+) more questions .* which gets (\d+)% of what is harvested: (\d+) in all", err)
+    needed = int(re.search(r"at least (\d+) would be needed", err)[1])
+    more, share, total = map(int, found.groups())
+    assert more == needed - 32
+    assert total == pytest.approx(100 * more / share, rel=0.02)
+    assert "or ask for less, such as `--target-error 0.1`" in err
+
+
+def test_few_questions_are_doubted(drr, folders):
+    _, err = drr("calibrate", *folders(16), "--quiet", "--max-turns", "4")
+    assert "Only 18 effective questions carry this calibration, and 30 are the fewest to believe" in err
+
+
 def test_a_refusal_leaves_what_calibration_without_it_would(drr, folders):
     dm, data = folders(30)
     drr("calibrate", dm, data, "--quiet", "--max-turns", "4")
@@ -148,12 +174,63 @@ def test_a_refusal_leaves_what_calibration_without_it_would(drr, folders):
     assert read_manifest(dm) == plain
 
 
-def test_a_target_that_is_no_share_changes_nothing(drr, folders):
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        pytest.param(["--target-error", "5"], "`--target-error` must be between 0 and 1, got 5; write 0.05", id="5"),
+        pytest.param(["--target-error", "1"], "got 1; write 0.05 for 5 %", id="one"),
+        pytest.param(["--target-error", "nan"], "got nan; write 0.05 for 5 %", id="not a number"),
+        pytest.param(["--confidence", "95"], "`--confidence` must be between 0 and 1, got 95; write 0.95", id="95"),
+        pytest.param(
+            ["--target-error", "0.05", "--confidence", "97.5"], "got 97.5; write 0.975", id="a percentage of both"
+        ),
+        pytest.param(["--confidence", "0.9"], "drop it, or add `--target-error 0.05`", id="confidence in what"),
+        pytest.param(["--worth", "50", "--mean-calls", "2"], "each say how long to think", id="said twice"),
+        pytest.param(["--worth", "50"], "for one that has not (too few); drop it", id="a worth that nothing reads"),
+        pytest.param(
+            ["--mean-calls", "2", "--target-error", "0.05"], "each choose this DM's threshold", id="two thresholds"
+        ),
+        pytest.param(["--price-in", "1"], "are for a worth in USD, got None; drop them", id="a price of nothing"),
+    ],
+)
+def test_what_cannot_be_or_would_be_ignored_is_refused_and_changes_nothing(drr, folders, options, said):
     dm, data = folders(30)
+    update_manifest(dm, stopping=None, no_stopping="too few")
     before = read_manifest(dm)
-    _, err = drr("calibrate", dm, data, "--target-error", "5", status=2)
-    assert "`target_error` must be between 0 and 1, got 5.0" in err
+    _, err = drr("calibrate", dm, data, *options, status=2)
+    assert said in err
     assert read_manifest(dm) == before
+
+
+@pytest.fixture
+def learned(drr, folders):
+    """A DM that has learned when to stop, with a dataset whose every attempt is metered."""
+    dm, data = folders(120)
+    assert read_manifest(dm).stopping is not None
+    return dm, data
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        pytest.param(["--worth", "1e9"], "at most 2,000 Reasoner calls, got '1e9', which is 1,000,000,000", id="1e9"),
+        pytest.param(["--worth", "2001 calls"], "write `--worth 2000` to think on while", id="a little too much"),
+        pytest.param(["--worth", "50", "--price-in", "1", "--price-out", "2"], "got '50'; drop them", id="in calls"),
+        pytest.param(["--worth", "1 usd", "--price-in", "1"], "go together", id="half a price"),
+        pytest.param(["--worth", "1 usd"], "or give prices: `--price-in` and `--price-out`", id="no price known"),
+    ],
+)
+def test_a_worth_beyond_what_is_learned_is_refused(drr, learned, options, said):
+    _, err = drr("calibrate", *learned, "--quiet", *options, status=2)
+    assert said in err
+
+
+def test_a_worth_in_usd_takes_prices(drr, learned):
+    prices = ["--price-in", "1000000", "--price-out", "1000000"]
+    found = json.loads(drr("calibrate", *learned, "--quiet", "--json", "--worth", "600 usd", *prices)[0])
+    rows = load_dataset(learned[1]).rows("calibration")
+    tokens = sum(row["input_tokens"] + row["output_tokens"] for row in rows) / len(rows)
+    assert found["loop_worth_in_calls"] == pytest.approx(600 / tokens)
 
 
 def test_a_certificate_of_a_mix_is_told_to_hold_for_no_graph(drr, folders, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 from fakes import ScriptedChatModel
 
 from drr_agent.cli import main
+from drr_agent.prompts import CONFIDENCE, Prompts
 from drr_agent.state import RUN_SCHEMA
 
 
@@ -49,6 +50,25 @@ def test_no_arguments_teach(drr):
     assert code == 0
     for verb in ("ask", "distill", "harvest", "train", "calibrate", "evaluate", "demo", "doctor"):
         assert verb in out
+
+
+@pytest.mark.parametrize(
+    ("verb", "said"),
+    [
+        pytest.param("calibrate", "it is certified; by default 0.95", id="calibrate"),
+        pytest.param("calibrate", "drops the older certificate", id="an older certificate"),
+        pytest.param("replay", "By default drr, and without `--dm` adaptive", id="replay"),
+        pytest.param("replay", "by default single, self_consistency, adaptive", id="what replay is against"),
+        pytest.param("harvest", "else 0.6,0.15,0.15,0.1", id="harvest"),
+        pytest.param("distill", "By default for `pocket`, `local:` and `openai:`", id="distill"),
+        pytest.param("distill", "--ask-confidence", id="a stated confidence"),
+        pytest.param("ask", "--quiet", id="ask quietly"),
+    ],
+)
+def test_help_says_what_is_done_by_default(drr, monkeypatch, verb, said):
+    monkeypatch.setenv("COLUMNS", "200")
+    _, out, _ = drr(verb, "--help")
+    assert said in " ".join(out.replace("│", " ").split())
 
 
 def test_version(drr):
@@ -114,6 +134,86 @@ def test_ask_shows_the_turns(drr):
     code, out, _ = drr("ask", "Ava has 3 bags with 12 marbles each. How many marbles?", "--max-turns", "2")
     assert code in (0, 1)
     assert out.startswith("turn 1")
+
+
+def test_ask_quietly_shows_the_answer_alone(ask):
+    _, out, err = ask("so\nAnswer: 4", "Answer: 5", options=["--quiet"])
+    assert "turn" not in out + err.replace("max_turns", "")
+    assert out.splitlines() == ["", "so", "4"]
+
+
+QUESTION = "Ava has 3 bags with 12 marbles each. How many marbles?"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["ask", QUESTION, "--max-turns", "1"], id="ask"),
+        pytest.param(["distill", "pocket:1", "--attempts", "1", "--log", "log.jsonl"], id="distill"),
+    ],
+)
+def test_a_quiet_command_loads_its_reasoner_without_bars(drr, monkeypatch, tmp_path, arguments):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("drr_agent.reasoners.engine._ENGINES", {})  # a Reasoner that is loaded already has no bars
+    _, _, err = drr(*arguments, "--quiet")
+    assert "%|" not in err
+    assert "Loading" not in err
+
+
+def test_a_quiet_training_has_no_bars(drr, attempts, tmp_path):
+    drr("harvest", attempts, "--out", tmp_path / "data", "--quiet")
+    settings = ("--inputs", "text", "--max-steps", "2", "--max-length", "32", "--quiet")
+    code, _, err = drr("train", tmp_path / "data", "--out", tmp_path / "dm", *settings)
+    assert code == 0
+    assert "%|" not in err
+    assert "step" not in err
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"), [([], False), (["--ask-confidence"], True)], ids=["by default", "when told"]
+)
+def test_the_reasoner_is_asked_how_sure_it_is_where_told(ask, drr, monkeypatch, tmp_path, options, asked):
+    _, out, _ = ask("so\nConfidence: 80 %\nAnswer: 4", options=["--json", *options])
+    assert (json.loads(out)["prompts"] == Prompts(confidence=CONFIDENCE).digest) == asked
+    (tmp_path / "q.jsonl").write_text('{"question": "What is 2 + 2?", "target": "4"}\n')
+    reasoner = ScriptedChatModel(replies=["Answer: 4\nConfidence: 80 %"])
+    monkeypatch.setattr("drr_agent.cli.distill.open_reasoner", lambda *_, **__: reasoner)
+    log = tmp_path / "log.jsonl"
+    code, _, _ = drr("distill", tmp_path / "q.jsonl", "--log", log, "--attempts", "1", "--quiet", *options)
+    assert code == 0
+    (run,) = (json.loads(line) for line in log.read_text().splitlines())
+    assert (run["prompts"] == Prompts(confidence=CONFIDENCE).digest) == asked
+
+
+def test_evaluate_wants_a_second_attempt(drr, tmp_path):
+    code, _, err = drr("evaluate", "pocket:2", "--out", tmp_path, "--max-turns", "1", "--quiet")
+    assert code == 2
+    assert "`--max-turns` of at least 2, got 1: with one attempt a question nobody can tell" in " ".join(err.split())
+
+
+def test_a_trained_dm_that_does_not_rank_is_doubted(drr, tmp_path):
+    rows = [
+        {"question": f"What is {q}?", "rationale": "so", "answer": "7", "label": str((q + draw) % 3 > 0).lower()}
+        for q in range(60)
+        for draw in range(3)
+    ]
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    drr("harvest", log, "--out", tmp_path / "data", "--quiet")
+    _, out, err = drr("train", tmp_path / "data", "--out", tmp_path / "dm", "--inputs", "signals", "--quiet", "--json")
+    assert json.loads(out)["within_question_auroc"] == 0.5
+    assert "The DM does not rank attempts: its within-question AUROC is 0.500" in " ".join(err.split())
+
+
+def test_a_threshold_that_nothing_reads_is_refused(drr, monkeypatch):
+    monkeypatch.setattr("drr_agent.cli.ask.default_policy", lambda _: ThresholdFree())
+    code, _, err = drr("ask", "q", "--threshold", "0.9")
+    assert code == 2
+    assert "for a DM that has learned when to stop; drop it" in " ".join(err.split())
+
+
+class ThresholdFree:
+    """A policy without a threshold."""
 
 
 def test_ask_for_machines(drr):

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from drr_agent.cli import main
+from drr_agent.dm.folder import load_dm
 
 
 @pytest.fixture
@@ -119,7 +120,7 @@ def test_a_log_is_replayed_in_sample_and_without_what_the_dm_has_learned(replay,
     assert "questions are left out: the DM has learned from them" in out
     assert "look a little too good" in " ".join(out.split())
     assert "1 entries of" in err
-    learned = len((trained / "dm" / "questions.txt").read_text().split())
+    learned = len(load_dm(trained / "dm").seen)
     assert report["questions"] == 300 - learned
 
 
@@ -128,6 +129,70 @@ def test_prices_of_ones_own(replay, trained):
     _, _, report = replay("metered.jsonl", "--map", "target=gold", "--price-in", "2.0", "--price-out", "10.0")
     point = report["policies"][1]["chosen"]["point"]
     assert (point["tokens"], point["usd"]) == pytest.approx((1100, 0.003))
+
+
+def test_without_a_dm_it_is_about_voting_and_says_so(drr, tmp_path):
+    log = write_log(tmp_path / "log.jsonl", 60)
+    options = ("--map", "target=gold", "--max-turns", "5", "--quiet")
+    code, _, err = drr("replay", log, "--out", tmp_path / "out", *options)
+    assert code == 0
+    report = json.loads((tmp_path / "out" / "replay.json").read_text())
+    assert [policy["name"] for policy in report["policies"]] == ["adaptive", "single", "self_consistency"]
+    assert "Without a DM nothing scores: this is about voting (adaptive)" in " ".join(err.split())
+    assert "`--dm` replays it" in " ".join(err.split())
+
+
+def test_a_policy_is_not_set_against_itself_by_default(drr, tmp_path):
+    log = write_log(tmp_path / "log.jsonl", 60)
+    policies = ("--policy", "self_consistency", "--policy", "single", "--policy", "adaptive:0.9")
+    options = ("--map", "target=gold", "--max-turns", "5", "--quiet", *policies)
+    code, _, err = drr("replay", log, "--out", tmp_path / "out", *options)
+    assert code == 0
+    assert "self_consistency is not set against itself" in " ".join(err.split())
+    report = json.loads((tmp_path / "out" / "replay.json").read_text())
+    assert [policy["name"] for policy in report["policies"]] == ["self_consistency", "adaptive", "single", "adaptive"]
+    assert report["subject"] not in {row["against"] for row in report["comparisons"]}
+
+
+def test_single_attempts_have_no_verdict_but_what_to_log(drr, tmp_path, trained):
+    rows = [json.loads(line) for line in write_log(tmp_path / "log.jsonl", 60, start=5000).read_text().splitlines()]
+    single = tmp_path / "single.jsonl"
+    single.write_text("".join(json.dumps(row) + "\n" for row in rows[::5]))
+    options = ("--map", "target=gold", "--dm", trained / "dm", "--quiet")
+    code, out, _ = drr("replay", single, "--out", tmp_path / "out", *options)
+    told = " ".join(out.split())
+    assert code == 0
+    assert "Not yet: there is one attempt a question, so the log cannot tell" in told
+    assert "drr distill --attempts 8" in told
+    assert "enough" not in told
+    assert "Not yet: this log cannot tell." in (tmp_path / "out" / "replay.html").read_text()
+
+
+def test_what_nobody_judged_names_the_way_to_labels(drr, tmp_path):
+    log = write_log(tmp_path / "log.jsonl", 30)
+    code, _, err = drr("replay", log, "--out", tmp_path / "out", "--map", "target=", "--quiet")
+    assert code == 2
+    assert "got 150 without a label; label some with `drr harvest" in " ".join(err.split())
+    assert "then `drr label data`" in " ".join(err.split())
+    drr("harvest", log, "--out", tmp_path / "data", "--map", "target=", "--quiet")
+    code, _, err = drr("replay", tmp_path / "data", "--out", tmp_path / "out", "--quiet")
+    assert code == 2
+    assert f"label some with `drr label {tmp_path / 'data'}`" in " ".join(err.split())
+
+
+def test_a_dm_that_does_not_rank_is_doubted(drr, replay, tmp_path):
+    backwards = write_log(tmp_path / "backwards.jsonl", 60, start=7000)
+    rows = [json.loads(line) for line in backwards.read_text().splitlines()]
+    for row in rows:
+        total = int(row["gold"])
+        right = row["answer"] == row["gold"]
+        row["rationale"] = f"{total // 2} + {total // 2} = {total + 1 if right else total}"
+    backwards.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    _, err, report = replay(backwards, "--map", "target=gold")
+    assert report["dm"]["within_question_auroc"] <= 0.5
+    assert "The DM does not rank attempts: its within-question AUROC is 0." in " ".join(err.split())
+    _, err, _ = replay("data")
+    assert "does not rank" not in err
 
 
 def test_voting_needs_no_dm(drr, tmp_path):
@@ -141,9 +206,17 @@ def test_voting_needs_no_dm(drr, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        pytest.param([], "'drr' needs scores, got no DM; name one with `--dm`", id="no DM"),
+        pytest.param(["--policy", "drr"], "'drr' needs scores, got no DM; name one with `--dm`, or replay", id="no DM"),
+        pytest.param(["--policy", "adaptve"], "got 'adaptve'; did you mean `adaptive`?", id="a policy misspelled"),
+        pytest.param(["--policy", "single"], "got one attempt, which every policy is set against", id="one attempt"),
+        pytest.param(
+            ["--policy", "majority:3", "--against", "self_consistency:3"],
+            "got a policy against itself ('majority:3'); name another",
+            id="a policy against itself",
+        ),
+        pytest.param(["--policy", "adaptive", "--mean-calls", "0.5"], "Invalid value for '--mean-calls'", id="no call"),
         pytest.param(["--policy", "magic"], "a policy must be one of drr,", id="an unknown policy"),
-        pytest.param(["--policy", "single", "--price-in", "1"], "go together", id="half a price"),
+        pytest.param(["--policy", "adaptive", "--price-in", "1"], "go together", id="half a price"),
         pytest.param(["--dm", "none"], "expected a DM folder at 'none'", id="a missing DM"),
     ],
 )
@@ -157,6 +230,6 @@ def test_bad_input_is_one_message(drr, tmp_path, monkeypatch, options, message):
 
 
 def test_a_missing_source_is_one_message(drr, tmp_path):
-    code, _, err = drr("replay", tmp_path / "none.jsonl", "--policy", "single", "--out", tmp_path / "out", "--quiet")
+    code, _, err = drr("replay", tmp_path / "none.jsonl", "--policy", "adaptive", "--out", tmp_path / "out", "--quiet")
     assert code == 2
     assert "found nothing" in " ".join(err.split())

@@ -60,7 +60,7 @@ def test_the_simplest_kind_that_fits_is_chosen_and_its_probabilities_come_true(t
 )
 def test_any_fit_rises_stays_inside_and_survives_json(kind, rows, asked):
     logits, labels = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
-    calibration = _FITTERS[kind](logits, labels)
+    calibration = _FITTERS[kind](logits, labels, np.ones_like(logits))
     said = apply_calibration(calibration, asked)
     assert np.all((said >= 0) & (said <= 1))
     assert np.all(np.diff(said) >= 0)
@@ -71,10 +71,57 @@ def test_any_fit_rises_stays_inside_and_survives_json(kind, rows, asked):
 
 def test_the_ends_of_an_isotonic_curve_count_what_they_have_seen():
     logits, labels = [0.0] * 9 + [1.0] * 4, [False] * 9 + [True] * 4
-    curve = _FITTERS["isotonic"](np.array(logits), np.array(labels, dtype=float))
+    curve = _FITTERS["isotonic"](np.array(logits), np.array(labels, dtype=float), np.ones(13))
     assert curve.probability(-5.0) == pytest.approx(1 / 10)
     assert curve.probability(5.0) == pytest.approx(4 / 5)
     assert curve.probability(0.5) == pytest.approx((1 / 10 + 4 / 5) / 2)
+
+
+@pytest.mark.parametrize("truth", [lambda z: sigmoid(z / 3), lambda z: 0.1 if z < 1 else 0.8], ids=["line", "step"])
+@pytest.mark.parametrize("weight", [1.0, 0.25, 1 / 3], ids="{:.2g}".format)
+def test_equal_weights_change_nothing(truth, weight):
+    plain, held_out = fit_calibration(*draw(truth, rows=800))
+    found = fit_calibration(*draw(truth, rows=800), weights=[weight] * 800)
+    assert found.calibration == plain
+    assert (found.held_out == held_out).all()
+
+
+@pytest.mark.parametrize(
+    "truth",
+    [pytest.param(lambda z: sigmoid(z - 1), id="a line"), pytest.param(lambda z: 0.2 if z < 0.6 else 0.6, id="a step")],
+)
+def test_rows_that_stand_for_others_bring_the_base_rate_that_was_hidden(truth):
+    """Of the wrong rows three in four were lost; the others stand for them by their weight."""
+    logits, labels, groups = draw(truth, rows=6000)
+    kept = [place for place in range(6000) if labels[place] or int(groups[place]) % 4 == 0]
+    shown = [[column[place] for place in kept] for column in (logits, labels, groups)]
+    weights = [1.0 if labels[place] else 4.0 for place in kept]
+    asked = np.linspace(-2, 2, 9)
+    known = np.array([truth(z) for z in asked])
+    weighted, plain = fit_calibration(*shown, weights=weights), fit_calibration(*shown)
+    assert np.abs(apply_calibration(weighted.calibration, asked) - known).max() < 0.08
+    assert np.abs(apply_calibration(plain.calibration, asked) - known).max() > 0.2
+
+
+def test_a_few_heavy_rows_make_nothing_certain():
+    """One heavy row among a hundred: as many rows as say as much are hardly more than one."""
+    logits, labels = [0.0] * 99 + [1.0], [True, False] * 49 + [True, True]
+    settings = {"groups": ["q"] * 100, "weights": [1e-6] * 99 + [1.0]}
+    assert fit_calibration(logits, labels, **settings).calibration.probability(1.0) < 0.8
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        pytest.param([1.0], r"expected 2 finite weights above 0, got 1 with 0", id="too few"),
+        pytest.param([1.0, 0.0], "got 2 with 1 that are none", id="zero"),
+        pytest.param([1.0, -1.0], "got 2 with 1", id="negative"),
+        pytest.param([math.nan, math.inf], "got 2 with 2", id="not finite"),
+    ],
+)
+def test_weights_that_are_none_are_refused(weights, message):
+    with pytest.raises(DataError, match=message):
+        fit_calibration([1.0, 2.0], [True, False], ["p", "q"], weights=weights)
 
 
 def test_questions_never_stand_on_both_sides_of_a_fold():

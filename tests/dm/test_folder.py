@@ -10,9 +10,9 @@ from dm.tiny_models import tiny_classifier
 from drr_agent.dm import DiscriminativeModel, load_dm, read_manifest, save_dm, set_consensus
 from drr_agent.dm.calibration import SigmoidCalibration
 from drr_agent.dm.classifier import TextClassifier
-from drr_agent.dm.folder import MANIFEST, add_questions, update_manifest
+from drr_agent.dm.folder import MANIFEST, QUESTIONS, add_questions, read_questions, update_manifest
 from drr_agent.dm.fusion import Fusion
-from drr_agent.dm.manifest import ConsensusRecord, DMManifest, TextRecord
+from drr_agent.dm.manifest import ConsensusRecord, DMManifest, TextRecord, calibrated_lines
 from drr_agent.dm.models import SignalDM, TransformersDM
 from drr_agent.dm.protocol import ScoreRequest
 from drr_agent.dm.terms import Term
@@ -229,8 +229,33 @@ def test_a_dm_knows_the_questions_it_learned_from(tmp_path):
     add_questions(tmp_path, ["b" * 16, "a" * 16])
     add_questions(tmp_path, ["a" * 16])
     dm = load_dm(tmp_path)
-    assert dm.seen == {"a" * 16, "b" * 16}
+    assert dm.seen == dm.trained == {"a" * 16, "b" * 16}
     assert dm.digest == digest, "what it has seen changes no score"
+
+
+@pytest.mark.parametrize(
+    ("written", "added", "seen", "trained"),
+    [
+        pytest.param(None, calibrated_lines(["c", "d"]), {"c", "d"}, set(), id="never trained here"),
+        pytest.param(["a"], calibrated_lines(["c"]), {"a", "c"}, {"a"}, id="trained, then calibrated"),
+        pytest.param(["a"], calibrated_lines(["a"]), {"a"}, {"a"}, id="on the same: it was trained on all the same"),
+        pytest.param("a\nb\n", [], {"a", "b"}, set(), id="of an older version: nobody knows"),
+        pytest.param("a\nb\n", ["c"], {"a", "b", "c"}, set(), id="which stays so"),
+        pytest.param("\n a \n", calibrated_lines(["b"]), {"a", "b"}, set(), id="edited by hand"),
+    ],
+)
+def test_what_a_dm_was_trained_on_is_told_from_what_it_was_calibrated_on(tmp_path, written, added, seen, trained):
+    save(tmp_path, "signals")
+    if isinstance(written, str):
+        (tmp_path / QUESTIONS).write_text(written)
+    elif written:
+        add_questions(tmp_path, written)
+    add_questions(tmp_path, added)
+    dm = load_dm(tmp_path)
+    assert (dm.seen, dm.trained) == (seen, trained)
+    add_questions(tmp_path, read_questions(tmp_path))
+    again = load_dm(tmp_path)
+    assert (again.seen, again.trained) == (seen, trained), "a copy is as good"
 
 
 def test_a_full_disk_leaves_no_trace(tmp_path, monkeypatch):

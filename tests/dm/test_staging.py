@@ -22,7 +22,7 @@ def test_a_change_in_several_steps_is_taken_whole(tmp_path):
     after = load_dm(tmp_path, device="cpu")
     assert (after.manifest.calibrated_on, after.manifest.consensus.agreement) == ("live", 0.5)
     assert (after.seen, after.digest) == ({"a" * 16, "b" * 16}, before.digest)
-    assert (tmp_path / QUESTIONS).read_text() == "a" * 16 + "\n" + "b" * 16 + "\n"
+    assert (tmp_path / QUESTIONS).read_text().splitlines()[1:] == ["a" * 16, "b" * 16]
 
 
 def test_a_change_that_fails_in_its_middle_changes_nothing(tmp_path):

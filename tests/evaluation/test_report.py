@@ -17,6 +17,7 @@ from drr_agent.evaluation.outcomes import scored_attempts
 from drr_agent.evaluation.page import render_page
 from drr_agent.evaluation.report import Report, letters
 from drr_agent.evaluation.summary import describe_environment, pick_examples, summarize_dm, summarize_runs
+from drr_agent.evaluation.table import doubt_ranking
 from drr_agent.grading import get_grader
 
 NUMBER = get_grader("number")
@@ -132,6 +133,26 @@ def test_the_terminal_table_has_a_row_a_strategy(report):
     text = console.file.getvalue()
     assert re.search(r"DRR consensus at 0.9 +│ 90\.0 % │ +76\.9 to 96\.0 │ +2\.00", text)
     assert text.count("self consistency") == 3
+
+
+@pytest.mark.parametrize(
+    ("within", "overall", "said"),
+    [
+        pytest.param(0.43, 0.8, "its within-question AUROC is 0.430, and chance is 0.5", id="backwards"),
+        pytest.param(0.5, 0.8, "its within-question AUROC is 0.500", id="at chance"),
+        pytest.param(0.51, 0.4, None, id="ranks attempts, not questions"),
+        pytest.param(None, 0.4, "its AUROC is 0.400", id="no mixed questions"),
+        pytest.param(None, 0.6, None, id="ranks as far as is known"),
+        pytest.param(None, None, None, id="nobody knows"),
+    ],
+)
+def test_a_dm_that_ranks_no_better_than_chance_is_doubted(report, monkeypatch, within, overall, said):
+    found = doubt_ranking(within, overall)
+    assert (found is None) if said is None else (said in found)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    dm = report.dm.model_copy(update={"within_question_auroc": within, "auroc": overall})
+    text = " ".join(Page(render_page(report.model_copy(update={"dm": dm}))).text.split())
+    assert ("The DM does not rank attempts" in text) == (said is not None)
 
 
 def test_a_narrow_terminal_gets_fewer_columns_and_whole_words(report):

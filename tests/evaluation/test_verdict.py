@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from drr_agent.evaluation.metrics import Interval
 from drr_agent.evaluation.report import Comparison
-from drr_agent.evaluation.verdict import Rival, judge, judge_comparisons
+from drr_agent.evaluation.verdict import Rival, judge, judge_comparisons, judge_single_attempts
 
 
 def rival(low, high, *, mean=None, calls=None, name="voting"):
@@ -66,12 +66,22 @@ def test_the_word_is_of_the_intervals(single, voting, best, word, said):
     assert found.word == word
     assert said in found.reason
     assert found.setting == "DRR at 0.8"
-    assert str(found).lower().startswith(word)
+    assert found.unknown == ("too few labels" in said)
+    assert str(found).lower().startswith("not yet: " if found.unknown else f"{word}: ")
 
 
 def test_few_questions_say_nothing():
     found = judge("DRR", SURE, None, None, questions=12)
     assert (found.word, found.reason) == ("do not", "12 labelled questions are too few to tell; 30 are the fewest.")
+    assert str(found).startswith("Not yet: 12 labelled questions")
+
+
+def test_single_attempts_tell_nothing_of_a_second():
+    found = judge_single_attempts("DRR at 0.8")
+    assert (found.word, found.unknown, found.setting) == ("do not", True, "DRR at 0.8")
+    assert str(found).startswith("Not yet: there is one attempt a question, so the log cannot tell")
+    assert "drr distill --attempts 8" in found.reason
+    assert "enough" not in found.reason
 
 
 INTERVALS = st.lists(st.floats(-0.5, 0.5), min_size=3, max_size=3).map(
@@ -121,6 +131,16 @@ def test_an_evaluation_says_what_is_saved(changes, saves):
     assert (found.word, found.setting) == ("use it", "DRR consensus at 0.8")
     assert (found.saves.right, found.saves.calls) == pytest.approx(saves)
     assert (found.saves.tokens, found.saves.usd) == (None, None), "an evaluation prices no voting"
+
+
+@pytest.mark.parametrize(
+    ("calls", "unknown"), [pytest.param(1.0, True, id="never"), pytest.param(1.02, False, id="once in fifty")]
+)
+def test_an_evaluation_in_which_nobody_thought_again_tells_nothing(calls, unknown):
+    rows = [comparison(kind, 0.0, 0.0, calls=calls, baseline_calls=1.0) for kind in ("single_pass", "voting")]
+    found = judge_comparisons(rows)
+    assert (found.word, found.unknown) == ("do not", unknown)
+    assert ("one attempt is enough" in found.reason) == (not unknown)
 
 
 def test_one_rival_is_not_counted_twice():

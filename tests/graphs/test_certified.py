@@ -83,6 +83,42 @@ def test_another_setup_runs_uncertified_and_says_so(folder, settings, named):
         create_drr_graph(model(), load_dm(folder), on_uncertified="ignore", **settings)
 
 
+def certify_for(folder, max_turns):
+    manifest = load_dm(folder).manifest
+    (certificate,) = manifest.certificates
+    update_manifest(folder, certificates=(certificate.model_copy(update={"max_turns": max_turns}),))
+
+
+@pytest.mark.parametrize(
+    ("certified", "settings", "turns"),
+    [
+        pytest.param(2, {}, 2, id="as certified"),
+        pytest.param(6, {}, 6, id="as certified, more than usual"),
+        pytest.param(6, {"policy": ThresholdPolicy(threshold=0.99)}, 4, id="another policy, as usual"),
+        pytest.param(6, {"max_turns": 3, "on_uncertified": "ignore"}, 3, id="as told"),
+    ],
+)
+def test_turns_are_by_default_those_of_the_certificate(folder, certified, settings, turns):
+    certify_for(folder, certified)
+    reasoner = ScriptedChatModel(replies=[AIMessage("no answer")] * 6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run = create_drr_graph(reasoner, load_dm(folder), **settings).invoke(QUESTION)["drr"]
+    assert len(run["attempts"]) == turns
+    assert run["certified"] is (settings == {})
+
+
+def test_without_a_certificate_there_are_four_turns():
+    reasoner = ScriptedChatModel(replies=[AIMessage("no answer")] * 6)
+    assert len(create_drr_graph(reasoner, TableDM({})).invoke(QUESTION)["drr"]["attempts"]) == 4
+
+
+def test_a_warning_about_turns_names_both_numbers(folder):
+    certify_for(folder, 8)
+    with pytest.warns(UncertifiedWarning, match=r"`max_turns` \(certified with 8, in use 4"):
+        create_drr_graph(model(), load_dm(folder), max_turns=4)
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -95,11 +95,33 @@ class Says:
         return Decision(self.outcome, 0, 0.7)
 
 
-@pytest.mark.parametrize(("outcome", "reason"), [("stop", "no_progress"), ("review", "review")])
+@pytest.mark.parametrize(("outcome", "reason"), [("stop", "stopped"), ("review", "review")])
 def test_only_an_accept_is_explored(run, outcome, reason):
     graph, reasoner = explorer([reply("4")], policy=Says(outcome))
     assert run(graph, QUESTION)["drr"]["stop_reason"] == reason
     assert len(reasoner.asked) == 1
+
+
+class Doubts(Says):
+    """Goes on, and accepts where turns or budget end."""
+
+    def decide(self, attempts):
+        return Decision("continue", 0, 0.7, "accept")
+
+
+@pytest.mark.parametrize(
+    ("answers", "limits"),
+    [
+        pytest.param(["4", "5"], {"max_turns": 2}, id="turns"),
+        pytest.param(["4"], {"budget": Budget(max_calls=1)}, id="budget"),
+    ],
+)
+def test_an_accept_where_turns_or_budget_end_leaves_nothing_to_explore(run, answers, limits):
+    graph, reasoner = explorer([reply(answer) for answer in answers], policy=Doubts("continue"), **limits)
+    trace = run(graph, QUESTION)["drr"]
+    assert (trace["answer"], trace["accepted"], trace["stop_reason"]) == ("4", True, "accepted")
+    assert len(reasoner.asked) == len(answers)
+    assert first_accepted(trace["attempts"]) == len(answers) - 1
 
 
 def test_an_unsure_accept_is_not_withheld_for_having_explored(run):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
@@ -70,6 +71,44 @@ def test_openai_settings_arrive(given, timeout, retries):
     assert (reasoner.request_timeout, reasoner.max_retries) == (timeout, retries)
     assert (reasoner.temperature, reasoner.max_tokens, reasoner.logprobs) == (0.0, 9, True)
     assert (reasoner.stream_usage, reasoner.openai_api_base) == (True, SERVER)
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        pytest.param({"logprobs": True}, 5, id="with log probabilities"),
+        pytest.param({"logprobs": True, "top_logprobs": 2}, 2, id="as many as told"),
+        pytest.param({}, None, id="without"),
+    ],
+)
+def test_alternatives_are_asked_for_beside_log_probabilities(given, asked):
+    reasoner = create_reasoner("openai:m", base_url=SERVER, **given)
+    assert reasoner.top_logprobs == asked
+    assert reasoner._default_params.get("top_logprobs") == asked
+
+
+class Client(FakeListChatModel):
+    logprobs: bool | None = None
+
+
+class ListingClient(Client):
+    top_logprobs: int | None = None
+
+
+@pytest.mark.parametrize(
+    ("model", "asked"),
+    [
+        pytest.param(ListingClient(responses=["a"], logprobs=True), 5, id="can"),
+        pytest.param(ListingClient(responses=["a"], logprobs=True, top_logprobs=0), 0, id="was told not to"),
+        pytest.param(ListingClient(responses=["a"]), None, id="asks for none"),
+        pytest.param(Client(responses=["a"], logprobs=True), None, id="cannot"),
+        pytest.param(FakeListChatModel(responses=["a"]), None, id="has no log probabilities"),
+    ],
+)
+def test_other_clients_are_asked_for_alternatives_where_they_can(monkeypatch, model, asked):
+    library = SimpleNamespace(init_chat_model=lambda *_, **__: model)
+    monkeypatch.setattr("drr_agent.reasoners.resolve.require_extra", lambda *_, **__: library)
+    assert getattr(create_reasoner("vendor:m", logprobs=True), "top_logprobs", None) == asked
 
 
 def test_the_key_comes_from_the_environment_and_is_not_shown(monkeypatch):

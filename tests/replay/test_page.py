@@ -10,7 +10,8 @@ from pages import Page
 from replay.logs import SignalDM, make_log
 
 from drr_agent.errors import MissingExtraError
-from drr_agent.evaluation.verdict import Verdict
+from drr_agent.evaluation.report import ScoreHistogram, title_of
+from drr_agent.evaluation.verdict import Verdict, judge_single_attempts
 from drr_agent.replay import ReplayConfig, read_replay, replay, write_replay
 from drr_agent.replay.charts import _curves, draw_pictures
 from drr_agent.replay.page import render_page
@@ -102,7 +103,7 @@ def test_the_settings_of_the_training_stay_where_they_are(report, html):
 def test_the_parts_of_the_page_come_in_order(report, page):
     text = " ".join(page.text.split())
     parts = [
-        report.verdict.reason[1:],
+        title_of(report.verdict.reason)[1:],
         "What each policy would have done",
         "Accuracy against cost",
         "Where threshold stops",
@@ -136,6 +137,70 @@ def test_the_verdict_is_in_plain_words(report, undrawn, word, finding):
     html = render_page(report.model_copy(update={"verdict": verdict}))
     text = " ".join(re.sub("<[^>]*>", " ", html[html.index("<h1>") :]).split())
     assert text.index(finding) < text.index("One attempt is enough.") < text.index("What each policy")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "told"),
+    [
+        pytest.param(
+            Verdict(word="do not", reason="12 labelled questions are too few.", setting=None, unknown=True),
+            "Not yet: this log cannot tell. 12 labelled questions are too few.",
+            id="too few labels",
+        ),
+        pytest.param(
+            judge_single_attempts("drr at 0.5"),
+            "Not yet: this log cannot tell. There is one attempt a question, so the log cannot tell what thinking "
+            "again would bring; log several (drr distill --attempts 8, or",
+            id="one attempt a question",
+        ),
+        pytest.param(
+            Verdict(word="use it", reason="drr at 0.8 is `better` than self_consistency.", setting=None),
+            "Use it. DRR at 0.8 is better than self consistency.",
+            id="names as prose has them",
+        ),
+    ],
+)
+def test_the_verdict_is_said_as_it_is_meant(report, undrawn, verdict, told):
+    html = render_page(report.model_copy(update={"verdict": verdict}))
+    text = " ".join(Page(html).text.split())
+    assert told in text
+    assert "Do not use it" not in text
+    assert ("<code>better</code>" in html) == ("`" in verdict.reason and "better" in verdict.reason)
+
+
+def test_turns_and_lengths_stand_in_their_natural_order(report, undrawn):
+    (part, *_) = report.slices
+    names = {
+        "turn": ["10", "2", "1"],
+        "length": ["120 to 300 characters", "9 to 40 characters", "41 to 119 characters"],
+    }
+    slices = [part.model_copy(update={"by": by, "name": name}) for by, some in names.items() for name in some]
+    html = render_page(report.model_copy(update={"slices": slices}))
+    shown = re.findall('<th scope="row">(.*?)</th>', html[html.index("Where it does well") :])
+    assert shown == ["9 to 40 characters", "41 to 119 characters", "120 to 300 characters", "1", "2", "10"]
+
+
+def test_signals_stand_by_what_is_lost_without_them(report, undrawn):
+    signals = [value("noise", 0.0), value("some", 0.05), value("most", 0.2), value("little", 0.01)]
+    text = Page(render_page(report.model_copy(update={"signals": signals}))).text
+    text = text[text.index("What each signal is worth") :]
+    places = [text.index(name) for name in ("most", "some", "little", "noise")]
+    assert places == sorted(places)
+
+
+def test_what_a_log_of_single_attempts_cannot_fill_is_left_out():
+    config = ReplayConfig(policies=("threshold",), max_turns=4, resamples=20, progress=False)
+    report = replay(make_log(40, draws=1), SignalDM(), config=config)
+    text = Page(render_page(report)).text
+    for part in ("Turn by turn", "Accuracy against cost", "on the same questions", "Scores where a question has"):
+        assert part not in text
+    assert "What each policy would have done" in text
+
+
+def test_scores_of_no_question_are_not_drawn(report):
+    nothing = ScoreHistogram(right=[0] * 20, wrong=[0] * 20)
+    (only,) = draw_pictures(report.model_copy(update={"within_question": nothing}))["scores"]
+    assert only.title == "Does a score mean what it says?"
 
 
 def test_the_page_can_be_read_aloud(page, pictures):

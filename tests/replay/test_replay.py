@@ -15,6 +15,7 @@ from drr_agent.dm.terms import Term
 from drr_agent.errors import ConfigError, DataError
 from drr_agent.no_progress import NoProgress
 from drr_agent.policy import ConsensusPolicy, ThresholdPolicy
+from drr_agent.questions import question_key
 from drr_agent.replay import ReplayConfig, read_replay, replay, write_replay
 from drr_agent.replay.forms import ThresholdFamily
 
@@ -267,9 +268,24 @@ def test_the_record_reads_back_as_it_was(informed, tmp_path):
         read_replay(tmp_path / "none.json")
 
 
+def respelled(rows):
+    """The same attempts, at questions that are nearly the same."""
+    return [{**row, "id": f"{row['id']}!", "question_key": question_key(f"{row['question']}!")} for row in rows]
+
+
+def test_a_near_duplicate_says_nothing_more():
+    """Each question twice, in two spellings: the figures and their intervals are those of each once."""
+    rows = make_log(80, seed=8, feedback="history", draws=3)
+    once, twice = run(rows, SignalDM(), orders="logged"), run([*rows, *respelled(rows)], SignalDM(), orders="logged")
+    assert twice.first == pytest.approx(once.first)
+    found, known = (report.policies[0].chosen.intervals["accuracy"] for report in (twice, once))
+    assert found == pytest.approx(known)
+
+
 def test_settings_are_chosen_on_other_questions_alone():
     rows = make_log(60, seed=6)
     assert run(rows, SignalDM(), choose_on=rows).chosen_on == "in sample"
+    assert run(rows, SignalDM(), choose_on=respelled(rows)).chosen_on == "in sample"
     assert run(rows, SignalDM(), choose_on=make_log(9, seed=7, label=None, labels=[])).chosen_on == "in sample"
     other = make_log(60, seed=7)
     assert run(rows, SignalDM(), choose_on=[*rows, *other]).policies == run(rows, SignalDM(), choose_on=other).policies

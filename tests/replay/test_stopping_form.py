@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from fakes import make_attempt
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from replay.logs import SignalDM
 from stopping.models import BY_SCORE, BY_VOTES, RICH, doubting, stopping_model, turn_values
@@ -24,12 +24,22 @@ from drr_agent.training.logged import LabelledQuestion
 from drr_agent.training.worth import WORTHS
 
 MAX_TURNS = 5
+
+
+def foreseeing():
+    """The fewer turns a run has, the less one is worth."""
+    return doubting(3).model_copy(
+        update={"shorter": (turn_values(((0.1, -0.2), (0.0, -0.2), (-0.2, -0.2))).weights, doubting(2).weights)}
+    )
+
+
 ANSWERS = st.sampled_from([None, "41", "41.0", "$42", "42", "a", "b"])
 ATTEMPTS = st.lists(st.tuples(ANSWERS, st.none() | st.integers(-8, 8)), min_size=1, max_size=6)
 LOGS = st.lists(ATTEMPTS, min_size=1, max_size=4)
 VALUES = {
     "doubting": doubting(),
     "short-sighted": doubting(turns=1),
+    "foreseeing": foreseeing().within(3),
     "bumpy": turn_values(((0.4, -0.5), (0.1, 0.3), (-0.2, 0.1)), ((0.1, -0.2), (0.2, -0.1), (0.3, -0.6))),
 }
 ANSWER_MODELS = {"by score": BY_SCORE, "by votes": BY_VOTES, "rich": RICH}
@@ -58,6 +68,7 @@ def one_by_one(family, setting, readings):
 
 @pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
 @pytest.mark.parametrize("answers", ANSWER_MODELS.values(), ids=ANSWER_MODELS)
+@settings(deadline=None)
 @given(log=LOGS, worth=st.sampled_from([1.5, 4.0, 11.0, 40.0, 900.0]), cuts=CUTS)
 def test_all_at_once_is_one_by_one(answers, values, log, worth, cuts):
     accept_at, review_below, abstain_below = cuts

@@ -55,6 +55,17 @@ def test_what_is_unknown_is_left_out_and_what_is_free_counts():
     assert worth_in_calls("20000 tokens", [*ROWS, free, free]) == pytest.approx(200.0)
 
 
+def test_what_runs_explored_stands_for_what_accepts_cut_off():
+    """Of four runs one went on, to an attempt that cost ten times as much: a call costs (4 · 100 + 4 · 1000) / 8."""
+    first = [
+        make_behavior(f"q{run}", id=f"{run}:1", run_id=str(run), origin="live", verdict="accept", input_tokens=90)
+        for run in range(4)
+    ]
+    explored = {"origin": "explored", "propensity": 0.25, "input_tokens": 990}
+    tail = make_behavior("q0", id="0:2", run_id="0", turn=2, **explored)
+    assert worth_in_calls("5500 tokens", [*first, tail]) == pytest.approx(10.0)
+
+
 @pytest.mark.parametrize(
     ("text", "rows", "prices", "unit"),
     [

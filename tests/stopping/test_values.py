@@ -85,6 +85,28 @@ def test_values_survive_json():
 
 
 ROW = (0.0,) * len(BASIS)
+TURN = (ROW,) * len(PRICES)
+SHORTER = doubting(turns=3).model_copy(update={"shorter": tuple(doubting(turns=n).weights for n in (1, 2))})
+
+
+@pytest.mark.parametrize(
+    ("values", "max_turns", "turns"),
+    [
+        pytest.param(SHORTER, 9, 3, id="more than it knows"),
+        pytest.param(SHORTER, 4, 3, id="as many"),
+        pytest.param(SHORTER, 3, 2, id="one fewer"),
+        pytest.param(SHORTER, 2, 1, id="two"),
+        pytest.param(SHORTER, 1, 3, id="one, after which none counts"),
+        pytest.param(doubting(turns=3), 3, 3, id="an older model knows of no fewer"),
+    ],
+)
+def test_values_within_some_turns(values, max_turns, turns):
+    found = values.within(max_turns)
+    assert found.turns == turns
+    assert found == TurnValues.model_validate_json(found.model_dump_json()), "still a whole model"
+    assert [found.within(fewer) for fewer in (2, 3) if fewer <= turns] == [
+        values.within(fewer) for fewer in (2, 3) if fewer <= turns
+    ]
 
 
 @pytest.mark.parametrize(
@@ -97,6 +119,9 @@ ROW = (0.0,) * len(BASIS)
         pytest.param({"weights": ((ROW, ROW),)}, "3 rows of 7 weights", id="a price without weights"),
         pytest.param({"weights": ((ROW, ROW, ROW[1:]),)}, "3 rows of 7 weights", id="a weight too few"),
         pytest.param({"weights": ((ROW, ROW, (np.nan, *ROW[1:])),)}, "finite", id="not a number"),
+        pytest.param({"shorter": (((ROW, ROW),),)}, "3 rows of 7 weights", id="shorter, a price without weights"),
+        pytest.param({"shorter": ((TURN, TURN),)}, "horizons from two turns up", id="a horizon left out"),
+        pytest.param({"shorter": ((TURN,), (TURN,) * 2, (TURN,) * 3)}, "horizons from two", id="one too many"),
         pytest.param({"surprise": 1}, "Extra inputs", id="another field"),
     ],
 )

@@ -2,6 +2,7 @@ import pytest
 from training.synthetic import make_behaviors
 
 from drr_agent.dm import load_dm, read_manifest, set_consensus
+from drr_agent.dm.calibration import fit_calibration
 from drr_agent.errors import DataError, DMError
 from drr_agent.evaluation.metrics import ece
 from drr_agent.training.behaviors import to_request, with_labels
@@ -38,6 +39,45 @@ def test_the_live_base_rate_is_learned(path):
     assert gap(path, fresh) < 0.05
     assert metrics["ece"] < 0.05
     assert metrics["base_rate"] < 0.25
+
+
+def in_use(rows, *, rate=0.25):
+    """Each question as a run of four turns that was accepted at its first attempt; some explored, the others end."""
+    shown = []
+    for place, row in enumerate(rows):
+        turn, explores = place % 4 + 1, (place // 4) % round(1 / rate) == 0
+        told = {"run_id": f"run {place // 4}", "turn": turn, "draw": None, "origin": "live", "verdict": "accept"}
+        told |= {} if turn == 1 else {"origin": "explored", "verdict": None, "propensity": rate}
+        shown += [{**row, **told}] if turn == 1 or explores else []
+    return shown
+
+
+def test_what_runs_explored_stands_for_what_accepts_cut_off(path):
+    """The first attempts are right far more often than later ones, of which three in four were cut off."""
+    rows = make_behaviors(400, seed=7, signal=1.5)
+    easy = [row for row in rows if row["label"] == "correct"][:250]
+    hard = [row for row in rows if row["label"] == "incorrect"][:750]
+    full = [row for first in range(250) for row in (easy[first], *hard[3 * first : 3 * first + 3])]
+    full = [{**row, "question_key": f"q{place // 4}", "id": str(place)} for place, row in enumerate(full)]
+    metrics = calibrate_dm(path, in_use(full), progress=False)
+    assert metrics["base_rate"] == pytest.approx(0.25, abs=0.01), "of the log itself it is 0.57"
+    assert gap(path, full) < 0.05
+    told = [{**row, "origin": "live", "propensity": 1.0, "verdict": None} for row in in_use(full)]
+    calibrate_dm(path, told, progress=False)
+    assert gap(path, full) > 0.1
+
+
+def test_draws_count_alike(path):
+    """The figures of the version before weights."""
+    rows = live(100, seed=4)
+    metrics = calibrate_dm(path, rows, progress=False)
+    assert metrics["base_rate"] == sum(row["label"] == "correct" for row in rows) / len(rows)
+    plain = fit_calibration(
+        [reading.fused for reading in load_dm(path).read([to_request(row) for row in rows])],
+        [row["label"] == "correct" for row in rows],
+        [row["question_key"] for row in rows],
+    )
+    assert read_manifest(path).calibration == plain.calibration
 
 
 def test_what_is_reported_is_stored_beside_what_was(path):

@@ -7,21 +7,25 @@ import random
 import pytest
 from fakes import make_attempt
 from simulated import simulate
+from stopping.models import BY_SCORE, stopping_model
 from training.synthetic import make_behavior
 
 from drr_agent.dm.calibration import SigmoidCalibration
-from drr_agent.dm.folder import load_dm, read_manifest, save_dm
+from drr_agent.dm.certificate import Certificate
+from drr_agent.dm.folder import QUESTIONS, add_questions, load_dm, read_manifest, save_dm, update_manifest
 from drr_agent.dm.fusion import Fusion
 from drr_agent.dm.manifest import DMManifest
 from drr_agent.dm.terms import Term
 from drr_agent.errors import ConfigError, DataError
 from drr_agent.policy import ConsensusPolicy, Decision, ThresholdPolicy
+from drr_agent.questions import question_key, unit_of
+from drr_agent.stopping import StoppingPolicy
 from drr_agent.training.calibrate import calibrate_dm
-from drr_agent.training.certification import Terms, certify_half, certify_policy
+from drr_agent.training.certification import Terms, certify_dm, certify_half
 from drr_agent.training.certify import Certified
 from drr_agent.training.independence import halves, one_run_each
 from drr_agent.training.logged import LabelledQuestion
-from drr_agent.training.outcomes import outcomes
+from drr_agent.training.outcomes import certify_policy, outcomes, play_out
 from drr_agent.training.refusal import Refusal
 from drr_agent.training.threshold import calibrate_consensus
 
@@ -44,11 +48,16 @@ class _Ends:
 
     abstain_below = 0.0
 
-    def __init__(self, outcome, choice=0):
-        self.decision = Decision(outcome, choice, 1.0)
+    def __init__(self, outcome, choice=0, **changes):
+        self.decision = Decision(outcome, choice, 1.0)._replace(**changes)
 
     def decide(self, attempts):
         return self.decision
+
+
+def stops_late(threshold):
+    """Learned: another turn pays while an answer is not sure."""
+    return StoppingPolicy(model=stopping_model(), accept_at=threshold)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +79,36 @@ class _Ends:
 def test_what_counts_as_an_accept(run, at, expected):
     accepted, right = outcomes([run], lambda cutoff: at(threshold=cutoff), [0.8], 2)
     assert (bool(accepted[0, 0]), bool(right[0, 0])) == expected
+
+
+@pytest.mark.parametrize(
+    ("run", "at", "unfinished"),
+    [
+        pytest.param(question(0.2), ThresholdPolicy, True, id="would go on"),
+        pytest.param(question(0.9), ThresholdPolicy, False, id="accepts before"),
+        pytest.param(question(0.2, 0.3), ThresholdPolicy, False, id="as long as any"),
+        pytest.param(question(0.2), lambda threshold: _Ends("stop"), False, id="stops before"),
+        pytest.param(question(0.2), lambda threshold: _Ends("continue", exhausted="accept"), True, id="would settle"),
+        pytest.param(question(0.2), lambda threshold: _Ends("continue", exhausted="review"), True, id="or be reviewed"),
+        pytest.param(question(0.2), stops_late, True, id="learned, would go on"),
+        pytest.param(question(0.9, 0.9), stops_late, False, id="learned, ends"),
+    ],
+)
+def test_a_run_that_would_go_on_after_its_log_ends_is_told(run, at, unfinished):
+    accepted, right, found = play_out([run], lambda cutoff: at(threshold=cutoff), [0.8], 2)
+    assert bool(found[0, 0]) == unfinished
+    assert not unfinished or (accepted[0, 0] and not right[0, 0]), "and counts as the worst"
+
+
+def test_coverage_is_of_what_is_known():
+    """Of 200 runs, 10 are too short to tell: they weigh against the promise, and are no part of what it covers."""
+    log = [question(0.95, 0.95) for _ in range(150)] + [question(0.1, 0.1) for _ in range(40)]
+    log += [question(0.1) for _ in range(10)]
+    found = certify_policy(
+        log, lambda cutoff: ThresholdPolicy(threshold=cutoff), [0.5], max_turns=2, target_error=0.15, confidence=0.95
+    )
+    assert (found.accepted, found.wrong, found.unfinished, found.coverage) == (150, 0, 10, 0.75)
+    assert found.coverage_ci[1] > 160 / 200
 
 
 def test_a_simulated_log_is_certified_and_the_order_helps():
@@ -105,6 +144,13 @@ def test_one_run_a_question():
     assert sorted(run.key[0] for run in kept) == sorted({run.key[0] for run in log})
     assert {run.key[2] for run in kept} == {"a", "b"}, "a draw, not the first"
     assert one_run_each(log) == kept, "the same each time"
+
+
+def test_near_duplicates_are_one_question():
+    keys = [question_key(f"What is {number} {sign} 1?") for number in range(50) for sign in ("+", "-")]
+    kept = one_run_each([run for key in keys for run in runs(key, 1.0)])
+    assert len(kept) == 50
+    assert len({unit_of(run.key[0]) for run in kept}) == 50
 
 
 def test_questions_without_a_key_are_their_own():
@@ -217,7 +263,7 @@ def test_a_certificate_is_stored_with_what_it_depends_on(dm):
         "dataset": "d" * 12,
     }
     assert loaded.consensus.threshold == promise.threshold
-    assert promise.questions == len({row["question_key"] for row in halves(rows)[1]})
+    assert promise.questions == len({unit_of(row["question_key"]) for row in halves(rows)[1]})
     assert (promise.max_turns, promise.judged_share, promise.wrong <= promise.accepted) == (4, 0.0, True)
     assert promise.error_bound <= 0.2
     assert seen == [halves(rows)[0]], "what certifies was never fitted to"
@@ -243,6 +289,100 @@ def test_what_the_log_cannot_tell_is_not_promised(dm):
     assert promise.max_turns == 4
     assert promise.judged_share == pytest.approx(0.5)
     assert promise.depends_on.prompts == (None,)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "max_turns"),
+    [
+        pytest.param([4] * 190 + [8] * 10, 4, id="a few long runs ask no more of the others"),
+        pytest.param([1] * 10 + [4] * 190, 4, id="nor do a few short ones take turns away"),
+        pytest.param([1] * 100 + [4] * 100, 1, id="where many are short, they are what is known"),
+    ],
+)
+def test_turns_are_those_that_most_runs_have(dm, lengths, max_turns):
+    rows = []
+    for number, row in enumerate(behaviors(400, attempts=8)):
+        rows += [row] if row["draw"] < lengths[number // 8 % 200] else []
+    promise, _ = certify_on(dm, rows, Terms(target_error=0.3, confidence=0.95, max_turns=8))
+    assert promise.max_turns == max_turns
+
+
+def test_the_turns_are_told_by_the_half_that_does_not_certify(dm):
+    rows = behaviors(400)
+    certifying = {row["question_key"] for row in halves(rows)[1]}
+    shorter = [row for row in rows if row["question_key"] in certifying or row["draw"] < 2]
+    promise, _ = certify_on(dm, shorter)
+    assert promise.max_turns == 2
+
+
+def test_questions_that_the_dm_was_trained_on_are_left_out_and_told_of(dm):
+    rows = behaviors(500)
+    keys = list(dict.fromkeys(row["question_key"] for row in rows))
+    respelled = [question_key(f"0 question {number}!") for number in range(50)]
+    assert {unit_of(key) for key in respelled} == {unit_of(key) for key in keys[:50]}
+    add_questions(dm, respelled)
+    promise, seen = certify_on(dm, rows)
+    fresh = [row for row in rows if row["question_key"] in keys[50:]]
+    assert promise.left_out == 50
+    assert promise.questions == len({row["question_key"] for row in halves(fresh)[1]})
+    assert seen == [halves(fresh)[0]], "nor is anything fitted to them"
+    assert "50" in promise.sentence
+    assert load_dm(dm).trained == set(respelled)
+
+
+def test_where_the_dm_was_trained_on_all_of_them_nothing_is_promised(dm):
+    rows = behaviors(300)
+    add_questions(dm, [row["question_key"] for row in rows])
+    promise, seen = certify_on(dm, rows)
+    assert isinstance(promise, Refusal)
+    assert "300 more are left out: the DM was trained on them" in promise.reason
+    assert seen == []
+
+
+def test_rows_that_the_dm_was_trained_on_certify_nothing(dm):
+    rows = behaviors(300)
+    fitting, certifying = halves(rows)
+    fit_to(dm, [])(fitting)
+    add_questions(dm, sorted({row["question_key"] for row in certifying})[:7])
+    with pytest.raises(DataError, match=r"not trained on, got 7 of \d+ that it was.*leave them out"):
+        certify_dm(dm, certifying, TERMS, other=fitting)
+    assert read_manifest(dm).certificates == ()
+
+
+def test_what_it_was_calibrated_on_certifies_as_if_for_the_first_time(dm):
+    rows = behaviors(400)
+    first, _ = certify_on(dm, rows)
+    calibrate_dm(dm, rows, progress=False)
+    calibrate_dm(dm, rows, progress=False)
+    again, _ = certify_on(dm, rows)
+    assert again == first
+    assert again.left_out == 0
+
+
+def test_what_an_earlier_calibration_learned_of_the_certifying_half_is_dropped(dm):
+    old = SigmoidCalibration(kind="platt", slope=2.0, intercept=3.0)
+    model = stopping_model(BY_SCORE.model_copy(update={"calibration": old}))
+    update_manifest(dm, stopping={"model": model.model_dump(), "worth": 7.0})
+    found = []
+
+    def fit(rows):
+        found.append(read_manifest(dm).stopping)
+        fit_to(dm, [])(rows)
+
+    certify_half(dm, behaviors(400), fit, TERMS)
+    (stopping,) = found
+    assert stopping.model.answers.calibration is None
+    assert stopping.model == stopping_model()
+    assert stopping.worth == 7.0
+
+
+def test_a_folder_that_does_not_tell_what_it_was_trained_on_is_believed(dm):
+    """One of an older version: its questions are those of training and calibration alike."""
+    rows = behaviors(400)
+    (dm / QUESTIONS).write_text("".join(f"{row['question_key']}\n" for row in rows))
+    promise, _ = certify_on(dm, rows)
+    assert isinstance(promise, Certificate)
+    assert promise.left_out == 0
 
 
 def test_weak_labels_never_certify(dm):

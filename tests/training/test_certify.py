@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta, binom
+from training.synthetic import make_behavior
 
 from drr_agent.errors import ConfigError
 from drr_agent.training.certify import Certified, best_first, certify
+from drr_agent.training.independence import halves
 from drr_agent.training.refusal import Refusal, least_accepted, too_few
 
 CUTOFFS = [round(0.3 + 0.01 * step, 2) for step in range(70)]
@@ -117,6 +119,42 @@ def test_the_order_counts(order, certified):
     assert (found.cutoff if isinstance(found, Certified) else None) == certified
 
 
+def test_what_nobody_knows_is_tested_as_wrong_and_not_told_as_accepted():
+    """Of 200 runs, 4 end after their log: known errors 1 of 150, at the worst 5 of 154."""
+    accepted, right = table([("R", 149), ("W", 1), ("W", 4), ("-", 46)])
+    unfinished = np.zeros_like(accepted)
+    unfinished[150:154] = True
+    settings = {"target_error": 0.1, "confidence": 0.95}
+    found = certify(accepted, right, [0.5], unfinished=unfinished, **settings)
+    assert (found.accepted, found.wrong, found.unfinished, found.questions) == (150, 1, 4, 200)
+    assert found.coverage == pytest.approx(0.75)
+    assert found.coverage_ci == pytest.approx((beta.ppf(0.025, 150, 51), beta.ppf(0.975, 155, 46)))
+    assert found.error_bound == pytest.approx(beta.ppf(0.95, 6, 149))
+    told = certify(accepted, right, [0.5], **settings)
+    assert (told.coverage, told.unfinished, told.error_bound) == (pytest.approx(0.77), 0, found.error_bound)
+
+
+def test_the_unfinished_do_not_choose_the_threshold():
+    """The looser cutoff accepts more only by what nobody knows."""
+    accepted, right = table([("R", 100), ("W", 2), ("-", 18)], [("R", 100), ("W", 10), ("-", 10)])
+    unfinished = np.zeros_like(accepted)
+    unfinished[99:110, 1] = ~right[99:110, 1]
+    settings = {"target_error": 0.2, "confidence": 0.95, "order": [0, 1]}
+    found = certify(accepted, right, [0.9, 0.5], unfinished=unfinished, **settings)
+    assert (found.cutoff, found.accepted, found.unfinished) == (0.9, 102, 0)
+    assert certify(accepted, right, [0.9, 0.5], **settings).cutoff == 0.5
+
+
+@given(st.integers(1, 300), st.integers(0, 20), st.integers(0, 10), st.floats(0.01, 0.5))
+def test_no_end_of_a_run_makes_it_harder_to_certify_than_a_wrong_accept(accepted, wrong, unknown, target):
+    wrong = min(wrong, accepted)
+    worst = binom.cdf(wrong + unknown, accepted + unknown, target)
+    for right in range(unknown + 1):
+        for refused in range(unknown - right + 1):
+            known = unknown - right - refused
+            assert binom.cdf(wrong + known, accepted + unknown - refused, target) <= worst + 1e-9
+
+
 def test_all_accepted_and_right():
     found = certify(*table([("R", 100)]), [0.5], target_error=0.05, confidence=0.95)
     assert isinstance(found, Certified)
@@ -144,13 +182,27 @@ def test_a_refusal_says_how_many_labels_it_takes(columns, needed, reason):
 
 
 def test_what_is_needed_speaks_of_all_labels():
-    halves = {"target_error": 0.05, "confidence": 0.95, "share": 0.5}
-    assert too_few(15, **halves) == Refusal(too_few(15, **halves).reason, 118)
-    assert "30 labelled questions" in too_few(15, **halves).reason
-    found = certify(*table([("R", 40), ("-", 160)]), [0.5], **halves)
-    assert found.needed == 590
+    in_halves = {"target_error": 0.05, "confidence": 0.95, "share": 0.5}
+    assert too_few(15, **in_halves) == Refusal(too_few(15, **in_halves).reason, 130)
+    assert "30 labelled questions" in too_few(15, **in_halves).reason
+    found = certify(*table([("R", 40), ("-", 160)]), [0.5], **in_halves)
+    assert found.needed == 608
     assert "400 labelled questions, 200 of them to certify with" in found.reason
-    assert too_few(59, **halves) is None
+    assert too_few(59, **in_halves) is None
+
+
+@pytest.mark.parametrize("certifying", [9, 15, 21], ids="{} of 30 certify".format)
+def test_what_is_needed_is_enough_whichever_half_the_labels_fall_into(certifying):
+    """With a probability of 0.9, and hardly more; twice as many as must certify would be too few half of the time."""
+    needed = too_few(certifying, target_error=0.05, confidence=0.95, share=certifying / 30).needed
+    least = least_accepted(0.05, 0.05)
+    assert (
+        binom.sf(least - certifying - 1, needed - 30, 0.5) >= 0.9 > binom.sf(least - certifying - 1, needed - 31, 0.5)
+    )
+    further = [make_behavior(f"Question {number}?") for number in range(30 * (needed - 30))]
+    taken = [further[start : start + needed - 30] for start in range(0, len(further), needed - 30)]
+    enough = [certifying + len(halves(rows)[1]) >= least for rows in taken]
+    assert sum(enough) >= 0.7 * len(enough), "by the hashes themselves"
 
 
 def test_what_is_needed_is_enough():

@@ -8,6 +8,7 @@ from training.synthetic import make_behaviors
 from drr_agent.dm import read_manifest
 from drr_agent.dm.folder import load_dm
 from drr_agent.dm.fusion import fit_fusion
+from drr_agent.questions import question_key, unit_of
 from drr_agent.stopping import StoppingPolicy
 from drr_agent.training import judgment
 from drr_agent.training.config import TrainConfig
@@ -80,6 +81,36 @@ def test_what_is_left_out_is_the_question_with_all_its_rows(watched):
     again = [row for _, rows in reads[1:] for row in rows]
     assert len(whole) == len(rows) + len(VALIDATION)
     assert len(again) == len(set(again)) == len(rows), "each row of a question is read anew, once"
+
+
+def test_no_fusion_reads_what_is_nearly_the_same_as_what_it_was_fitted_to(watched):
+    """Every question is there in two spellings, and each teaches."""
+    fits, reads = watched
+    again = [{**row, "id": f"{row['id']}-again", "question_key": question_key(f"{row['question']}!")} for row in TRAIN]
+    learn_judgment([*TRAIN, *again], [*TRAIN, *again], VALIDATION, None, config())
+    rows = {row: place for place, row in enumerate(reads[0][1])}
+    spelled = [unit_of(row["question_key"]) for row in (*TRAIN, *again, *VALIDATION)]
+    assert len(rows) == len(spelled)
+    for fusion, read in reads[1:]:
+        learned = {spelled[rows[row]] for row in fits[fusion][1]}
+        assert read
+        assert learned.isdisjoint(spelled[rows[row]] for row in read)
+
+
+def test_calibration_is_of_runs_logged_to_their_end():
+    """Accepted at once, three in four were cut off, and their later attempts are stood for."""
+    shown = []
+    for row in make_behaviors(80, seed=2, signal=1.5):
+        number, turn = int(row["run_id"].split("-")[1]), row["draw"] + 1
+        told = {"run_id": f"run {number}", "turn": turn, "draw": None, "origin": "live", "verdict": "accept"}
+        told |= {"origin": "explored", "verdict": None, "propensity": 0.25} if turn > 1 else {}
+        shown += [{**row, **told}] if turn == 1 or number % 4 == 0 else []
+    learned = learn_judgment(TRAIN, TRAIN, shown, None, config())
+    right = [(row["turn"] > 1, row["label"] == "correct") for row in shown]
+    first, later = ([label for late, label in right if late == wanted] for wanted in (False, True))
+    assert len(first) == 80
+    assert len(later) == 60
+    assert learned.metrics["base_rate"] == pytest.approx((sum(first) + 4 * sum(later)) / 320)
 
 
 def test_text_alone_has_no_fusion(watched):

@@ -19,6 +19,7 @@ from drr_agent.policy import BestScorePolicy, ThresholdPolicy, first_accepted
 from drr_agent.training.harvest import harvest
 from drr_agent.training.logged import label_questions, require_judged, shuffled
 from drr_agent.training.threshold import replay
+from drr_agent.training.weights import weigh_rows
 
 
 class SignalDM:
@@ -319,6 +320,45 @@ def test_what_a_graph_logs_is_told_apart(tmp_path):
     assert sum(question.weight for question in questions) == pytest.approx(80)
 
 
+@pytest.mark.parametrize(
+    ("runs", "by_turn"),
+    [
+        pytest.param([draw_rows(0), draw_rows(1), draw_rows(2)], [[1.0] * 3], id="draws count one each"),
+        pytest.param(
+            [*many(3, "cut", 1), *many(1, "x", 1, explored=3)],
+            [[1.0] * 4, [4.0], [4.0], [4.0]],
+            id="what all runs show counts as it is, and what exploring shows stands for the cut off",
+        ),
+        pytest.param(
+            [*many(1, "x", 1, explored=3, rate=0.1), *many(1, "y", 1, explored=3, rate=0.5), *many(10, "cut", 1)],
+            [[1.0] * 12, [10.0, 2.0], [10.0, 2.0], [10.0, 2.0]],
+            id="the less probable stands for more",
+        ),
+        pytest.param([*many(2, "cut", 2)], [[1.0] * 2, [1.0] * 2], id="nobody explored: they count as they are"),
+        pytest.param(
+            [*many(1, "x", 1, explored=1), *many(1, "u", 1, explored=1, rate=None)],
+            [[1.0] * 2, [2.0, 0.0]],
+            id="a tail whose chance nobody knows stands for nobody",
+        ),
+        pytest.param(
+            [run_rows("a", 1, ended="reject"), run_rows("b", 1, ended="reject"), run_rows("c", 1, question="r")],
+            [[1 / 2, 1 / 2, 1.0]],
+            id="two runs of a question share it",
+        ),
+        pytest.param(
+            [run_rows("a", 2, ended="reject", label=None), run_rows("b", 1, ended="reject", question="r")],
+            [[1.0, 1.0], [1.0]],
+            id="an attempt counts without the labels of its run",
+        ),
+    ],
+)
+def test_what_a_row_counts_by_itself(runs, by_turn):
+    rows = [row for rows in runs for row in rows]
+    weights = weigh_rows(rows)
+    for turn, expected in enumerate(by_turn, 1):
+        assert [weights[row["id"]] for row in rows if row["turn"] == turn] == pytest.approx(expected)
+
+
 RATE, TURNS = 0.2, 5
 
 
@@ -381,3 +421,22 @@ def test_the_weighted_replay_tells_the_truth_and_the_plain_one_does_not(policy, 
         assert abs(fmean(honest)) < 3 * stdev(honest) / math.sqrt(len(honest))
         assert abs(fmean(naive)) > 10 * stdev(naive) / math.sqrt(len(naive))
         assert abs(fmean(naive)) > 5 * abs(fmean(honest))
+
+
+@pytest.mark.parametrize("history", [False, True], ids=["fresh draws", "history-fed"])
+@pytest.mark.parametrize("began", [0.0, 0.5], ids=["always explored", "explored later on"])
+def test_the_weighted_rows_have_the_base_rate_of_runs_that_were_logged_to_their_end(history, began):
+    """Over 20 logs: an accept hides what came later, so what is shown is not what a run to its end would have met."""
+
+    def rate(rows, weights):
+        right = math.fsum(weights[row["id"]] for row in rows if row["label"] == "correct")
+        return right / math.fsum(weights[row["id"]] for row in rows)
+
+    generator, weighted, plain = random.Random(8), [], []
+    for _ in range(20):
+        full, logged = live_log(200, generator, history=history, began=began, judged=1.0)
+        truth = rate(full, {row["id"]: 1.0 for row in full})
+        weighted.append(rate(logged, weigh_rows(logged)) - truth)
+        plain.append(rate(logged, {row["id"]: 1.0 for row in logged}) - truth)
+    assert abs(fmean(weighted)) < 3 * stdev(weighted) / math.sqrt(len(weighted))
+    assert abs(fmean(plain)) > 5 * stdev(plain) / math.sqrt(len(plain))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from drr_agent.training.logged import ORDERS, LabelledQuestion
-from drr_agent.training.operating import Counts, Walks, choose_cutoff, try_cutoff
+from drr_agent.training.operating import Counts, Walks, choose_cutoff, choose_setting, standard_error, try_cutoff
 
 
 def walks(*questions):
@@ -87,6 +87,8 @@ def test_what_luck_explains_is_not_paid_for():
         pytest.param((1.0, 1.0, 1.0), None, 3.0, id="alike"),
         pytest.param((2.0, 1.0, 1.0), None, 16 / 6, id="one counts more"),
         pytest.param((0.5, 0.5, 1.0), [("q",), ("q",), ("r",)], 2.0, id="two runs of one question"),
+        pytest.param((0.5, 0.5, 1.0), [("q", "", "a"), ("q", "", "b"), ("r",)], 2.0, id="by two Reasoners"),
+        pytest.param((0.5, 0.5, 1.0), [("0" * 16,), ("0" * 8 + "1" * 8,), ("r",)], 2.0, id="nearly the same"),
     ],
 )
 def test_as_many_questions_as_would_say_as_much(weights, keys, effective):
@@ -95,7 +97,21 @@ def test_as_many_questions_as_would_say_as_much(weights, keys, effective):
 
 def test_runs_of_one_question_are_not_independent():
     values = np.array([1.0, 1.0, 0.0, 0.0])
-    apart = counts(1.0, 1.0, 1.0, 1.0).standard_error(values)
-    paired = counts(1.0, 1.0, 1.0, 1.0, keys=[("q",), ("q",), ("r",), ("r",)]).standard_error(values)
+    given = counts(1.0, 1.0, 1.0, 1.0), counts(1.0, 1.0, 1.0, 1.0, keys=[("q",), ("q",), ("r",), ("r",)])
+    apart, paired = (standard_error(some.sums(values), some.totals) for some in given)
     assert apart == pytest.approx(0.25)
     assert paired == pytest.approx(apart * np.sqrt(2))
+
+
+@pytest.mark.parametrize(
+    ("calls", "right", "mean_calls", "place"),
+    [
+        pytest.param([3.0, 2.0, 4.0], [[9, 9], [1, 1], [9, 9]], 1.0, 1, id="none is affordable: the cheapest"),
+        pytest.param([1.0, 2.0, 4.0], [[1, 1], [5, 5], [9, 9]], 2.0, 1, id="the most accurate that is affordable"),
+        pytest.param([1.0, 2.0, 2.0 + 1e-12], [[1, 1], [5, 5], [5, 5]], 2.0, 2, id="rounding costs nothing"),
+        pytest.param([1.0, 2.0], [[4, 5], [5, 4]], 2.0, 0, id="what luck explains is not paid for"),
+    ],
+)
+def test_a_setting_is_chosen_by_its_sums(calls, right, mean_calls, place):
+    found = choose_setting(np.array(calls), np.array(right, dtype=float), np.array([10.0, 10.0]), mean_calls=mean_calls)
+    assert found == place

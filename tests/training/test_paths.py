@@ -6,6 +6,7 @@ from fakes import make_attempt
 from stopping.models import BY_SCORE, doubting, logit_of
 
 from drr_agent.errors import DataError
+from drr_agent.questions import question_key
 from drr_agent.stopping.beliefs import Belief
 from drr_agent.training.logged import ORDERS, LabelledQuestion
 from drr_agent.training.paths import (
@@ -77,6 +78,8 @@ def test_questions_are_read_in_several_orders_and_keep_their_number():
     log = [SPLIT._replace(key=same), question(("a", 0.5), ("b", 0.4)), SPLIT._replace(key=same, weight=0.5)]
     readings = tabulate(log).readings
     assert readings.questions.tolist() == [0] * ORDERS + [1] * ORDERS + [0] * ORDERS
+    alike = [SPLIT._replace(key=(question_key(text), "", "m")) for text in ("What is 1 + 1?", "What is 1+1?")]
+    assert set(tabulate(alike).readings.questions) == {0}
     assert readings.own.tolist() == [True, *[False] * (ORDERS - 1)] * 3
     assert readings.weights.tolist() == [1.0] * 2 * ORDERS + [0.5] * ORDERS
     first = [reading[0]["turn"] for reading in tabulate([SPLIT] * 30).readings.attempts]

@@ -14,7 +14,7 @@ from drr_agent.stopping import StoppingModel, StoppingPolicy
 from drr_agent.stopping.beliefs import Belief
 from drr_agent.training.logged import LabelledQuestion
 from drr_agent.training.operating import Counts, try_cutoff
-from drr_agent.training.paths import follow, tabulate
+from drr_agent.training.paths import Paths, follow, tabulate
 from drr_agent.training.stopping import PRICES, fit_answers, fit_stopping, fit_values
 from drr_agent.training.threshold import replay
 from drr_agent.training.worth import WORTHS, walk
@@ -138,6 +138,36 @@ def test_values_by_hand():
     assert values.turns == 2
     assert values.break_even(1, first) == 1 - first.best, "it pays at any of the prices"
     assert values.break_even(2, second) == 0.0
+
+
+def cut(paths, turns):
+    """The same readings, of at most so many turns."""
+    readings = paths.readings._replace(ends=np.minimum(paths.readings.ends, turns - 1))
+    return Paths(*(column[:, :turns] for column in paths[:4]), readings)
+
+
+@pytest.mark.parametrize("turns", [2, 3, 4, 5, 6])
+def test_the_values_of_a_shorter_horizon_are_those_of_shorter_logs(paths, turns):
+    whole, alone = fit_values(paths), fit_values(cut(paths, turns))
+    assert whole.horizon == 6
+    assert whole.within(turns) == alone
+    assert alone.horizon == turns
+
+
+def test_less_is_to_be_had_with_fewer_turns_left(paths):
+    """The values of the whole horizon promise what a shorter run never comes to."""
+    values, belief = fit_values(paths), Belief(0, 0.5, 0.1)
+    short, long = (values.within(turns).break_even(4, belief) for turns in (5, 6))
+    assert 0 < short < 0.8 * long
+    assert values.within(4).break_even(4, belief) == 0.0, "no turn is left"
+    assert values.within(99) is values
+
+
+def test_of_long_logs_only_the_short_horizons_are_kept_apart():
+    paths = follow(tabulate(simulate(60, seed=1, draws=20)), fit_stopping(simulate(60, seed=1, draws=3)).answers)
+    values = fit_values(paths, prices=(0.1, 0.2))
+    assert (values.horizon, len(values.shorter)) == (20, 15)
+    assert [values.within(turns).horizon for turns in (2, 16, 17, 20)] == [2, 16, 20, 20]
 
 
 def test_it_is_reproducible_and_survives_json():

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import Any, get_args
 
 from langchain_core.messages import AIMessage
 
-from drr_agent.columns import CellError, Synonyms, resolve_columns, to_floats, to_int, to_text
+from drr_agent.columns import CellError, Synonyms, is_missing, resolve_columns, to_floats, to_int, to_text
 from drr_agent.errors import DataError
 from drr_agent.lines import estimate_lines
 from drr_agent.parsing import Parser
@@ -45,6 +46,7 @@ ATTEMPT_COLUMNS: Synonyms = {
     "context": ("context",),
     "feedback": ("feedback",),
     "logprobs": ("logprobs", "token_logprobs"),
+    "entropy": ("token_entropy", "mean_token_entropy"),
     "truncated": ("truncated",),
     "input_tokens": ("input_tokens", "prompt_tokens"),
     "output_tokens": ("output_tokens", "completion_tokens"),
@@ -222,7 +224,21 @@ def _draft(cells: Mapping[str, Any], *, rationale: str, answer: str | None) -> D
         "error": None,
         "usage": NO_USAGE,
         "seconds": 0.0,
+        "entropy": _entropy(cells.get("entropy")),
     }
+
+
+def _entropy(value: Any) -> float | None:
+    """A mean in nats; of a list, one value a token, its mean.
+
+    Raises:
+        CellError: it is something else, or below zero.
+    """
+    listed = isinstance(value, list | tuple) or (isinstance(value, str) and value.lstrip().startswith("["))
+    values = to_floats(value if listed or is_missing(value) else [value])
+    if values and min(values) < 0:
+        raise CellError(f"an entropy below zero: {min(values):g}")
+    return fmean(values) if values else None
 
 
 def _or_empty(text: str | None) -> str:

@@ -1,0 +1,101 @@
+"""What `drr replay` prints: the policies side by side, each comparison in a line, and the verdict."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from drr_agent.cli.console import errors, out, print_json
+from drr_agent.evaluation.table import doubt_ranking, number, percent, points
+from drr_agent.replay.report import PAGE, REPLAY, Comparison, Point, ReplayReport
+from drr_agent.replay.wording import (
+    at_equal_cost,
+    bounds,
+    lost_with,
+    matched,
+    most_valuable,
+    p_value,
+    point_bounds,
+    saved,
+    share_bounds,
+    signed,
+)
+
+_TOP = 5
+"""Signals that are named."""
+
+
+def show_replay(report: ReplayReport, folder: Path, *, json: bool) -> None:
+    """The table, what the log cannot tell and the verdict, or the whole record as JSON."""
+    doubt = None if report.dm is None else doubt_ranking(report.dm.within_question_auroc, report.dm.auroc)
+    if doubt is not None:
+        errors.print(doubt, style="yellow", highlight=False)
+    if json:
+        print_json(report.model_dump(mode="json"))
+        return
+    out.print(_table(report, width=out.width))
+    for line in _lines(report):
+        out.print(line, highlight=False)
+    if report.limits:
+        out.print("What this log cannot tell:", highlight=False)
+    for limit in report.limits:
+        out.print(f"- {limit.text}", highlight=False)
+    out.print(str(report.verdict), style="bold", highlight=False)
+    if report.verdict.saves is not None:
+        out.print(saved(report.verdict.saves), highlight=False)
+    made = next((folder / name for name in (PAGE, REPLAY) if (folder / name).is_file()), None)
+    if made is not None:
+        out.print(f"→ {made}", highlight=False)
+
+
+def _table(report: ReplayReport, *, width: int) -> Table:
+    """The policies side by side, the subject bold; a narrow terminal gets fewer columns and whole words."""
+    columns = {name: cell for name, cell in _COLUMNS.items() if width >= _WIDE or name not in _FOR_WIDE}
+    table = Table(title=f"{report.questions:,} questions ({report.split}), at most {report.max_turns} turns")
+    table.add_column("policy", overflow="fold")
+    for name in ("right", "95 % interval", *columns):
+        table.add_column(name, justify="right", no_wrap=True)
+    for result in report.policies:
+        right = percent(result.chosen.point.accuracy), share_bounds(result.chosen.intervals["accuracy"])
+        cells = [cell(result.chosen.point) for cell in columns.values()]
+        table.add_row(Text(result.label), *right, *cells, style="bold" if result is report.policies[0] else None)
+    for name, found in (("first attempt", report.first), ("any attempt right (oracle)", report.oracle)):
+        table.add_row(name, percent(found.mean), share_bounds(found), *["–"] * len(columns), style="dim")
+    return table
+
+
+_COLUMNS: Mapping[str, Callable[[Point], str]] = {
+    "calls": lambda point: number(point.calls, 2),
+    "tokens": lambda point: number(point.tokens, 0),
+    "USD per 1,000": lambda point: number(None if point.usd is None else 1000 * point.usd, 3),
+    "accepted": lambda point: percent(point.accepted),
+    "abstained": lambda point: percent(point.abstained),
+    "review": lambda point: percent(point.reviewed),
+}
+_FOR_WIDE = frozenset({"USD per 1,000", "abstained", "review"})
+"""Columns that a narrow terminal does without."""
+_WIDE = 118
+"""Characters."""
+
+
+def _lines(report: ReplayReport) -> Iterator[str]:
+    """How settings were chosen, and each comparison in a line."""
+    if any(result.chosen.chosen_on != "given" for result in report.policies):
+        yield f"Settings that were not given were chosen on: {report.chosen_on}."
+    for comparison in report.comparisons:
+        yield _compared(report.subject, comparison)
+    voting = at_equal_cost(report)
+    if voting is not None:
+        yield voting
+    if report.signals:
+        found = "; ".join(map(lost_with, most_valuable(report.signals)[:_TOP]))
+        yield f"Signals worth most, by the within-question AUROC lost without: {found}."
+
+
+def _compared(subject: str, found: Comparison) -> str:
+    line = (
+        f"{subject} against {found.against}: {points(found.accuracy.mean)} points ({point_bounds(found.accuracy)}; "
+        f"{p_value(found.p)}), {signed(found.calls.mean)} calls ({bounds(found.calls, '+.2f')})"
+    )
+    return f"{line}; {matched(found.calls_ratio)}."
