@@ -75,14 +75,10 @@ class Log(NamedTuple):
             folder: where to.
             loss: weight of the cross-entropy and of the pairwise loss.
             named: whether it reads the Reasoner's name: each gives itself away in a way of its own.
-            without: the Reasoner whose attempts are left out.
         """
         if is_dm(self.out / folder):
             return
-        rows = [
-            [row for row in self.dataset.iter_rows(split) if row["reasoner"] != without]
-            for split in ("train", "validation")
-        ]
+        rows = [list(self.dataset.iter_rows(split)) for split in ("train", "validation")]
         config = TrainConfig(
             backbone="minilm",
             inputs="text",
@@ -119,7 +115,7 @@ def main() -> None:
         print_standings(studies, {name: found["bce"] for name, found in logits.items()}, orders, given.max_turns)
     print_verdicts(studies, given.max_turns)
     print_certificates(studies, given.max_turns)
-    print_transfer(log, everything, texts, studies, given.max_turns)
+    print_transfer(everything, studies, given.max_turns)
     print(f"\n{os.cpu_count()} cores, {(time.monotonic() - clock) / 60:.0f} minutes, {given.steps} steps of 32 rows")
 
 

@@ -68,10 +68,10 @@ def score(
     }
 
 
-def rescore(fusion: Fusion, rows: Sequence[Behavior], logits: Mapping[str, float]) -> dict[str, Score]:
-    """Scores by a fusion that was fitted elsewhere, uncalibrated."""
+def rescore(fusion: Fusion, rows: Sequence[Behavior]) -> dict[str, Score]:
+    """Scores of signals by a fusion that was fitted elsewhere, uncalibrated."""
     answered = [row for row in rows if row["answer"] is not None]
-    found = read_evidence(fusion, [Evidence(logits.get(row["id"]), row["signals"]) for row in answered])
+    found = read_evidence(fusion, [Evidence(None, row["signals"]) for row in answered])
     return {
         row["id"]: Score(float(1 / (1 + np.exp(-np.clip(reading.fused, -50, 50)))), reading.fused)
         for row, reading in zip(answered, found, strict=True)

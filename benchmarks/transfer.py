@@ -1,7 +1,6 @@
 """A DM trained on other Reasoners, used on one it never saw, and what 100 of its labelled questions bring back."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,9 +12,6 @@ from drr_agent.training.behaviors import Behavior
 from drr_agent.training.paths import tabulate
 from drr_agent.training.worth import recalibrate
 
-if TYPE_CHECKING:
-    from benchmarks.real_logs import Log
-
 OTHERS = 1000
 """Questions of the other Reasoners that fusion and policy are fitted on."""
 LABELS = 100
@@ -23,40 +19,31 @@ LABELS = 100
 
 
 def print_transfer(
-    log: "Log",
-    everything: Mapping[str, list[Behavior]],
-    logits: Mapping[str, dict[str, float]],
-    studies: Mapping[str, Sequence[Study]],
-    max_turns: int,
+    everything: Mapping[str, list[Behavior]], studies: Mapping[str, Sequence[Study]], max_turns: int
 ) -> None:
     """One row a Reasoner and way; settings are chosen on the questions that the way may know."""
     if len(everything) < 2:
         return
     print(
-        "\nTrained on the other Reasoners\n\n| used on | DM | within-question AUROC | error of its mean P(right) | "
+        "\nA DM of signals alone, trained on the other Reasoners\n\n"
+        "| used on | DM | within-question AUROC | error of its mean P(right) | "
         "as accurate: calls ÷ adaptive's (points more) | as dear: points more at calls ÷ adaptive's |"
         "\n|---|---|---|---|---|---|"
     )
     for reasoner, (native, *_) in studies.items():
-        own, kind = native.parts, native.best
-        others = _others(everything, reasoner, own["fit"])
-        text: Mapping[str, float] = {}
-        if logits[reasoner]:
-            folder = f"without-{reasoner}"
-            log.train(folder, (0.0, 1.0), without=reasoner)
-            text = log.logits(folder, [*own["calibration"], *own["test"], *others])
-        foreign = split(others, 0)
-        fusion, foreign_scores = score(foreign, text, kind)
+        own = native.parts
+        foreign = split(_others(everything, reasoner, own["fit"]), 0)
+        fusion, foreign_scores = score(foreign, {}, "signals")
         model = learn(foreign, foreign_scores)
         if fusion is None:
             raise RuntimeError("a DM with signals has a fusion")
-        scores = rescore(fusion, [*own["calibration"], *own["test"]], text)
+        scores = rescore(fusion, [*own["calibration"], *own["test"]])
         few = _some(own["calibration"], LABELS)
         again = model.model_copy(update={"answers": recalibrate(model.answers, tabulate(questions_of(few, scores)))})
         ways = [
             ("of the others, as it is", foreign["fit"] + foreign["calibration"], foreign_scores | scores, model),
             (f"the same, recalibrated on {LABELS} questions", few, scores, again),
-            ("its own", own["fit"] + own["calibration"], native.scores[kind], native.models[kind]),
+            ("its own", own["fit"] + own["calibration"], native.scores["signals"], native.models["signals"]),
         ]
         for name, chosen_on, said, learned in ways:
             parts = {"fit": chosen_on, "calibration": [], "test": own["test"]}
