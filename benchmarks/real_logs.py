@@ -68,7 +68,7 @@ class Log(NamedTuple):
         scores = score_rows(rows, load_dm(self.out / folder, dtype=torch.bfloat16), cache=self.out / "scores.sqlite")
         return {name: score.text_logit for name, score in scores.items() if score.text_logit is not None}
 
-    def train(self, folder: str, loss: tuple[float, float], *, named: bool = False, without: str | None = None) -> None:
+    def train(self, folder: str, loss: tuple[float, float], *, named: bool = False) -> None:
         """Train a classifier, unless that is done.
 
         Args:
