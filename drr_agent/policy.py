@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from drr_agent.errors import ConfigError
 from drr_agent.grading import AUTO, Grader
+from drr_agent.odds import beta_lead, score_logit
 from drr_agent.state import Attempt
 
 Outcome = Literal["accept", "continue", "stop", "review"]
@@ -150,12 +151,6 @@ class MajorityPolicy:
         return Decision("accept" if accepted else "continue", ranked[0][0], lead)
 
 
-def beta_lead(votes: int, rival_votes: int) -> float:
-    """P(Beta(votes + 1, rival_votes + 1) > 1/2), exact for whole votes by the binomial form of the Beta integral."""
-    draws = votes + rival_votes + 1
-    return sum(math.comb(draws, k) for k in range(votes + 1)) / float(2**draws)
-
-
 class Support(NamedTuple):
     """What speaks for one distinct answer."""
 
@@ -223,24 +218,6 @@ def consensus_probabilities(supports: Sequence[Support], weights: ConsensusWeigh
     peak = max(logits)
     masses = [math.exp(logit - peak) for logit in logits]
     return [mass / sum(masses) for mass in masses[:-1]]
-
-
-def score_logit(score: float) -> float:
-    """The log odds of a score, kept finite."""
-    score = min(max(score, 1e-6), 1 - 1e-6)
-    return math.log(score / (1 - score))
-
-
-def attempt_logit(attempt: Attempt) -> float | None:
-    """What the DM made of an attempt before calibration, else the log odds of its score; `None` without either."""
-    if attempt["logit"] is not None:
-        return attempt["logit"]
-    return None if attempt["score"] is None else score_logit(attempt["score"])
-
-
-def softplus(logit: float) -> float:
-    """log(1 + odds), from log odds."""
-    return max(logit, 0.0) + math.log1p(math.exp(-abs(logit)))
 
 
 def _logit(attempt: Attempt) -> float:

@@ -40,9 +40,5 @@ def unit_of(key: str) -> str:
     return key[:_HALF] if _KEY.fullmatch(key) else key
 
 
-near_key = unit_of
-"""Its name where near-duplicates are what matters, and not independence."""
-
-
 def _digits(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:_HALF]

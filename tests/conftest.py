@@ -3,6 +3,10 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("drr", deadline=None)  # no test says how fast anything is
+settings.load_profile("drr")
 
 
 @pytest.fixture(autouse=True)

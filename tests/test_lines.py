@@ -52,7 +52,7 @@ def test_what_stands_for_a_long_line_is_neither_json_nor_blank(tmp_path, ten_byt
         json.loads(line)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.binary(max_size=25).filter(lambda line: b"\n" not in line)))
 def test_no_line_is_lost_and_none_that_fits_is_changed(tmp_path, ten_bytes, given_lines):
     path = tmp_path / "lines"

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drr_agent.errors import ConfigError
+from drr_agent.odds import beta_lead
 from drr_agent.policy import (
     BestScorePolicy,
     ConsensusPolicy,
@@ -17,7 +18,6 @@ from drr_agent.policy import (
     Policy,
     Support,
     ThresholdPolicy,
-    beta_lead,
     consensus_probabilities,
     play,
     settle,

@@ -228,7 +228,7 @@ def test_without_a_listener_a_damaged_row_group_is_an_error(tmp_path):
         list(read_table(path))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=6),
     cut=st.none() | st.integers(0, 10**4),
@@ -368,7 +368,6 @@ def test_a_missing_file_is_refused(tmp_path, place, found):
 cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
 
 
-@settings(deadline=None)
 @given(st.lists(st.fixed_dictionaries({"a": cells, "b": st.none() | cells}), min_size=1, max_size=8))
 def test_csv_and_json_lines_agree_on_any_text(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("tables")
@@ -377,7 +376,6 @@ def test_csv_and_json_lines_agree_on_any_text(tmp_path_factory, rows):
     assert read_all(folder / "t.jsonl") == read_all(folder / "t.csv") == (rows, [])
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_rows_or_rejects(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("tables") / "t.jsonl"

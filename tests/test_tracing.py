@@ -161,7 +161,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(value=VALUES)
 def test_no_value_costs_a_line(value, tmp_path_factory):
     path = traced(echo(value), {"question": "q"}, tmp_path_factory.mktemp("any") / "t")

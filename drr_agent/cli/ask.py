@@ -25,7 +25,10 @@ def ask(
     threshold: Annotated[
         float | None, typer.Option(help="Accept at this probability; by default what calibration chose.")
     ] = None,
-    max_turns: options.MaxTurns = 8,
+    max_turns: Annotated[
+        int | None,
+        typer.Option(min=1, help="Most think calls; by default as many as the DM's certificate is about, else 4."),
+    ] = None,
     feedback: options.FeedbackName = "fresh",
     parser: options.ParserName = "answer",
     base_url: options.BaseUrl = None,
@@ -61,7 +64,7 @@ def ask(
         graph = create_drr_graph(
             model,
             judge,
-            policy=_policy(judge, threshold),
+            policy=None if threshold is None else _at(threshold, judge),
             max_turns=max_turns,
             feedback=feedback,
             parser=parser,
@@ -75,15 +78,13 @@ def ask(
     raise typer.Exit(0 if run["answer"] is not None else 1)
 
 
-def _policy(judge: Any, threshold: float | None) -> Policy | None:
-    """The DM's own policy, at another threshold where one is given.
+def _at(threshold: float, judge: Any) -> Policy:
+    """The DM's own policy at another threshold.
 
     Raises:
         ConfigError: it has none.
     """
     policy = default_policy(judge)
-    if threshold is None:
-        return policy
     if not isinstance(policy, ConsensusPolicy):
         raise ConfigError(
             f"`--threshold` is of a policy that accepts from one, got {threshold:g} for a DM that has learned when to "

@@ -16,7 +16,7 @@ from drr_agent.dm.staging import changing
 from drr_agent.errors import ConfigError, DataError
 from drr_agent.grading import get_grader
 from drr_agent.replay.units import worth_in_calls
-from drr_agent.training.behaviors import Behavior, is_labelled
+from drr_agent.training.behaviors import Behavior
 from drr_agent.training.calibrate import calibrate_dm
 from drr_agent.training.certification import Promise, Terms, certify_half
 from drr_agent.training.dataset import Dataset, load_dataset
@@ -96,7 +96,7 @@ def calibrate(
         data.require_texts(instead="train on signals alone (`--inputs signals`), or ")
 
     def fit(rows: Sequence[Behavior]) -> Fitted:
-        metrics = calibrate_dm(folder, [row for row in rows if is_labelled(row)], seed=seed, progress=not quiet)
+        metrics = calibrate_dm(folder, rows, seed=seed, progress=not quiet)
         consensus = calibrate_consensus(
             folder, rows, max_turns=max_turns, mean_calls=mean_calls, grader=equality, seed=seed
         )

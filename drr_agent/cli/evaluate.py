@@ -8,7 +8,7 @@ import typer
 from drr_agent.cli import options
 from drr_agent.cli.app import app
 from drr_agent.cli.console import errors, out, print_json
-from drr_agent.cli.inputs import open_dm, open_reasoner, pairs, read_questions
+from drr_agent.cli.inputs import open_dm, open_reasoner, pairs, read_questions, wordings
 from drr_agent.errors import ConfigError
 from drr_agent.evaluation.evaluate import EvaluateConfig
 from drr_agent.evaluation.evaluate import evaluate as run
@@ -37,6 +37,7 @@ def evaluate(
     max_tokens: options.MaxTokens = None,
     timeout: options.Timeout = None,
     logprobs: options.Logprobs = None,
+    ask_confidence: options.AskConfidence = False,
     seed: options.Seed = 1,  # not the one `distill` draws its questions by
     json: options.AsJson = False,
     quiet: options.Quiet = False,
@@ -71,6 +72,7 @@ def evaluate(
             threshold=threshold,
             greedy=greedy,
             grader=grader,
+            prompts=wordings(ask_confidence=ask_confidence),
             concurrency=concurrency,
             seed=seed,
             progress=not quiet,

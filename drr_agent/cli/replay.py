@@ -17,7 +17,7 @@ from drr_agent.cli.replay_text import show_replay
 from drr_agent.dm.models import TransformersDM
 from drr_agent.dm.protocol import DiscriminativeModel
 from drr_agent.errors import ConfigError, DataError
-from drr_agent.evaluation.verdict import MARGIN, judge_single_attempts
+from drr_agent.evaluation.verdict import MARGIN
 from drr_agent.replay.config import ReplayConfig
 from drr_agent.replay.replayer import replay as run
 from drr_agent.replay.report import ReplayReport, write_replay
@@ -117,7 +117,7 @@ def replay(
     }
     model = None if dm is None else open_dm(dm)
     config = config if dm is None else replace(config, curve=read_curve(dm))
-    report = _without_false_comfort(_replay_source(source, split, model, config, settings))
+    report = _replay_source(source, split, model, config, settings)
     try:
         write_replay(report, folder)
     finally:  # what was found is told even where the page cannot be made
@@ -147,13 +147,6 @@ def _sides(policies: Sequence[str], against: Sequence[str], *, scored: bool) -> 
         errors.print(f"{own} is not set against itself.", style="yellow", highlight=False)
     known = {own, "single", *map(spell, rivals)}
     return [first, *(other for other in others if spell(other) not in known)], rivals
-
-
-def _without_false_comfort(report: ReplayReport) -> ReplayReport:
-    """The report, but of single attempts no verdict: that a second one would bring nothing, nobody has seen."""
-    if any(len(policy.chosen.by_turn) > 1 for policy in report.policies):
-        return report
-    return report.model_copy(update={"verdict": judge_single_attempts(report.subject)})
 
 
 def _replay_source(

@@ -84,7 +84,7 @@ def _lines(report: ReplayReport) -> Iterator[str]:
     if any(result.chosen.chosen_on != "given" for result in report.policies):
         yield f"Settings that were not given were chosen on: {report.chosen_on}."
     for comparison in report.comparisons:
-        yield _compared(report.subject, comparison)
+        yield _compared(report, comparison)
     voting = at_equal_cost(report)
     if voting is not None:
         yield voting
@@ -93,9 +93,7 @@ def _lines(report: ReplayReport) -> Iterator[str]:
         yield f"Signals worth most, by the within-question AUROC lost without: {found}."
 
 
-def _compared(subject: str, found: Comparison) -> str:
-    line = (
-        f"{subject} against {found.against}: {points(found.accuracy.mean)} points ({point_bounds(found.accuracy)}; "
-        f"{p_value(found.p)}), {signed(found.calls.mean)} calls ({bounds(found.calls, '+.2f')})"
-    )
-    return f"{line}; {matched(found.calls_ratio)}."
+def _compared(report: ReplayReport, found: Comparison) -> str:
+    gain = f"{points(found.accuracy.mean)} points ({point_bounds(found.accuracy)}; {p_value(found.p)})"
+    calls = f"{signed(found.calls.mean)} calls ({bounds(found.calls, '+.2f')})"
+    return f"{report.subject} against {found.against}: {gain}, {calls}; {matched(found, report.chosen_on)}."

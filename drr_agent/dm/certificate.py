@@ -135,8 +135,9 @@ def differences(certificate: Certificate, setup: Setup) -> list[str]:
     }
     if max(setup.max_turns, certificate.max_turns) > 1:
         compared["the feedback"] = (about.feedback, setup.feedback)
+    mended = {"`max_turns`": f"; pass max_turns={certificate.max_turns}"}
     return [
-        f"{name} (certified with {_several(certified)}, in use {in_use})"
+        f"{name} (certified with {_several(certified)}, in use {in_use}{mended.get(name, '')})"
         for name, (certified, in_use) in compared.items()
         if certified != (in_use,)
     ]

@@ -6,14 +6,15 @@ safetensors, and a folder with pickled files or code of its own is refused, sinc
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from drr_agent.dm.manifest import APART, DM_SCHEMA, LABELS, DMManifest, Learned
+from drr_agent.dm.learned import QUESTIONS, Learned, read_questions
+from drr_agent.dm.manifest import DM_SCHEMA, LABELS, DMManifest
 from drr_agent.dm.models import SignalDM, TransformersDM
 from drr_agent.dm.quiet import quiet_loading
 from drr_agent.encoding import TEMPLATE_DIGEST
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 MANIFEST = "drr.json"
 SHIPPED = Path(__file__).parent / "pocket"
 """The DM of the Reasoner that ships: signals alone, so a manifest is all it is."""
-QUESTIONS = "questions.txt"
-"""Which questions the DM has learned from, so that an evaluation can leave them out."""
 CURVE = "curve.json"
 """What more labels would bring; no score depends on it."""
 _CAN_RUN = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".py"})
@@ -124,18 +123,6 @@ def read_manifest(path: Path | str) -> DMManifest:
 def write_manifest(path: Path, manifest: DMManifest) -> None:
     """Write or replace a folder's manifest, whole or not at all."""
     write_whole(path / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
-
-
-def read_questions(path: Path) -> frozenset[str]:
-    """The lines that say which questions the DM has learned from, for `Learned.of`; none where there is no file."""
-    file = path / QUESTIONS
-    return frozenset(file.read_text("utf-8", errors="replace").splitlines()) if file.is_file() else frozenset()
-
-
-def add_questions(path: Path, lines: Iterable[str]) -> None:
-    """Record questions beside those recorded: keys of those trained on, or `calibrated_lines` of others."""
-    known = sorted({*(read_questions(path) or [APART]), *lines})
-    write_whole(path / QUESTIONS, "".join(f"{line}\n" for line in known))
 
 
 def update_manifest(path: Path, **changes: Any) -> DMManifest:

@@ -1,7 +1,7 @@
-"""What a DM folder says of itself beside the weights: `drr.json`, and `questions.txt`."""
+"""What a DM folder says of itself beside the weights, in `drr.json`."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
@@ -15,30 +15,6 @@ LABELS: Mapping[int, str] = {0: "reject", 1: "accept"}
 
 Metrics = dict[str, FiniteFloat | None]
 """Numbers by name; `None` where a number is not defined, such as a within-question AUROC without mixed questions."""
-
-APART = "# a key alone: trained on; with `calibrated` after it: not trained on, but calibrated or certified on"
-"""The first line of `questions.txt`; one of an older version has none, and mixes them."""
-_CALIBRATED = "calibrated"
-
-
-class Learned(NamedTuple):
-    """Keys of the questions that a DM has learned from; see `questions.question_key`."""
-
-    seen: frozenset[str]
-    trained: frozenset[str]
-    """Those of them that it was trained on; empty where nobody recorded it."""
-
-    @classmethod
-    def of(cls, lines: Collection[str]) -> Self:
-        """From the lines of a `questions.txt`."""
-        words = [line.split() for line in lines if not line.startswith("#")]
-        trained = {key for key, *mark in filter(None, words) if _CALIBRATED not in mark}
-        return cls(frozenset(key for key, *_ in filter(None, words)), frozenset(trained if APART in lines else ()))
-
-
-def calibrated_lines(keys: Iterable[str]) -> Iterator[str]:
-    """Lines of `questions.txt` for questions that a DM was calibrated or certified on."""
-    return (f"{key} {_CALIBRATED}" for key in keys)
 
 
 class TextRecord(BaseModel):

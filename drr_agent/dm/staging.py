@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from drr_agent.dm.folder import MANIFEST, QUESTIONS, add_questions, read_manifest, read_questions, write_manifest
+from drr_agent.dm.folder import MANIFEST, read_manifest, write_manifest
+from drr_agent.dm.learned import QUESTIONS, add_questions, read_questions
 
 _STAND_IN = ".changing-"
 

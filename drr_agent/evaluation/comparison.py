@@ -16,6 +16,7 @@ from drr_agent.evaluation.metrics import paired_difference
 from drr_agent.evaluation.outcomes import question_of
 from drr_agent.evaluation.report import Against, Comparison, label
 from drr_agent.evaluation.table import points
+from drr_agent.evaluation.verdict import MARGIN, judge_comparisons
 from drr_agent.grading import Grader
 from drr_agent.state import Run
 
@@ -115,14 +116,17 @@ def calls_to_match(points: Sequence[Point], accuracy: float) -> float | None:
     return min(costs, default=None)
 
 
-def verdict(comparisons: Iterable[Comparison], *, margin: float = 0.02) -> str:
-    """Whether looping helps, in one sentence, from the intervals of the paired differences.
+def verdict(comparisons: Iterable[Comparison], *, margin: float = MARGIN) -> str:
+    """Whether looping helps, in one sentence, from the intervals of the paired differences; or why nobody can tell yet.
 
     Args:
         comparisons: of one strategy, the first one's: against `single_pass`, and against `voting` where it was tried.
         margin: the gain in accuracy that is not worth having; a gain that is surely below it is called none.
     """
     rows = list(comparisons)
+    found = judge_comparisons(rows, margin=margin)
+    if found is not None and found.unknown:
+        return str(found)
     by_kind = {row.against: row for row in rows if (row.strategy, row.setting) == (rows[0].strategy, rows[0].setting)}
     single, voting = by_kind.get("single_pass"), by_kind.get("voting")
     if single is None:

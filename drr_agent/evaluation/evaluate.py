@@ -12,19 +12,20 @@ from langchain_core.messages import HumanMessage
 from tqdm import tqdm
 
 from drr_agent.dm.protocol import DiscriminativeModel, ScoreRequest
-from drr_agent.errors import ConfigError, DataError
+from drr_agent.errors import DataError
 from drr_agent.evaluation.comparison import Arm, compare, verdict
 from drr_agent.evaluation.draws import SharedDraws
 from drr_agent.evaluation.outcomes import scored_attempts
 from drr_agent.evaluation.report import Comparison, DMResult, Report
-from drr_agent.evaluation.strategies import VOTING, Strategy, standard_strategies
+from drr_agent.evaluation.strategies import VOTING, Strategy, greedy_reasoner, standard_strategies
 from drr_agent.evaluation.summary import describe_environment, pick_examples, summarize_dm, summarize_runs
 from drr_agent.evaluation.verdict import judge_comparisons
 from drr_agent.grading import Grader, get_grader
 from drr_agent.graphs.drr import DRRGraph
 from drr_agent.lines import hold
 from drr_agent.policy import Policy
-from drr_agent.questions import near_key, question_key
+from drr_agent.prompts import Prompts
+from drr_agent.questions import question_key, unit_of
 from drr_agent.reasoners.resolve import describe_reasoner
 from drr_agent.state import DRRInput, Run, Sample
 
@@ -41,6 +42,8 @@ class EvaluateConfig:
     greedy: bool = True
     """Whether to also try one attempt at temperature 0; not for Reasoners that refuse a temperature."""
     grader: str | Grader = "auto"
+    prompts: Prompts | None = None
+    """How every strategy words its turns; by default as graphs do."""
     concurrency: int = 256
     seed: int = 0
     """Of the bootstrap."""
@@ -87,6 +90,7 @@ def evaluate(
         threshold=config.threshold,
         greedy=config.greedy,
         grader=grader,
+        prompts=config.prompts,
     )
     with hold(out / "draws.jsonl", by="another evaluation"):
         arms, timings = asyncio.run(_run_all([*standard, *extra], reasoner, dm, fresh, out / "draws.jsonl", config))
@@ -115,8 +119,8 @@ def _fresh(samples: Sequence[Sample], dm: DiscriminativeModel | None) -> list[Sa
     """The samples whose questions the DM has not learned from, as far as it knows."""
     if not samples:
         raise DataError("expected samples to evaluate on, got none; give questions with targets")
-    seen = {near_key(key) for key in getattr(dm, "seen", frozenset())}
-    fresh = [sample for sample in samples if near_key(question_key(sample["question"])) not in seen]
+    seen = {unit_of(key) for key in getattr(dm, "seen", frozenset())}
+    fresh = [sample for sample in samples if unit_of(question_key(sample["question"])) not in seen]
     if not fresh:
         raise DataError(
             f"expected questions that the DM was not trained or calibrated on, got {len(samples)} that it was; "
@@ -151,19 +155,6 @@ async def _run_all(
         arms[strategy.label] = Arm(strategy.name, strategy.setting, runs)
         timings[strategy.label] = round(time.monotonic() - clock, 2)
     return [arms[strategy.label] for strategy in strategies], timings
-
-
-def greedy_reasoner(reasoner: BaseChatModel) -> BaseChatModel:
-    """The same Reasoner at temperature 0.
-
-    Raises:
-        ConfigError: it has no temperature to set.
-    """
-    if "temperature" not in type(reasoner).model_fields:
-        raise ConfigError(
-            f"expected a Reasoner with a `temperature`, got {type(reasoner).__name__}; set `greedy=False` (--no-greedy)"
-        )
-    return reasoner.model_copy(update={"temperature": 0.0})
 
 
 async def run_samples(
@@ -207,7 +198,8 @@ def _conclude(comparisons: Sequence[Comparison]) -> str:
     if not comparisons:
         return "No verdict: without a DM only the baselines ran."
     found = judge_comparisons(comparisons)
-    return verdict(comparisons) if found is None else f"{verdict(comparisons)} So: {found.word}."
+    told = verdict(comparisons)
+    return told if found is None or found.unknown else f"{told} So: {found.word}."
 
 
 def _all_draws(arms: Sequence[Arm]) -> Sequence[Run]:

@@ -8,10 +8,12 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 
 from drr_agent.dm.protocol import DiscriminativeModel
+from drr_agent.errors import ConfigError
 from drr_agent.grading import AUTO, Grader
 from drr_agent.graphs import create_baseline, create_drr_graph
 from drr_agent.graphs.drr import DRRGraph, default_policy
 from drr_agent.policy import ConsensusPolicy, Policy, ThresholdPolicy
+from drr_agent.prompts import Prompts
 from drr_agent.stopping import StoppingPolicy
 
 VOTING = ("self_consistency", "adaptive_consistency")
@@ -34,6 +36,19 @@ class Strategy:
         return f"{self.name} {self.setting}".strip()
 
 
+def greedy_reasoner(reasoner: BaseChatModel) -> BaseChatModel:
+    """The same Reasoner at temperature 0.
+
+    Raises:
+        ConfigError: it has no temperature to set.
+    """
+    if "temperature" not in type(reasoner).model_fields:
+        raise ConfigError(
+            f"expected a Reasoner with a `temperature`, got {type(reasoner).__name__}; set `greedy=False` (--no-greedy)"
+        )
+    return reasoner.model_copy(update={"temperature": 0.0})
+
+
 def baseline(name: str, setting: str, **options: Any) -> Strategy:
     """A baseline in a setting; `options` are those of its factory."""
     return Strategy(name=name, setting=setting, create=partial(create_baseline, name, **options))
@@ -54,6 +69,7 @@ def standard_strategies(
     threshold: float | None = None,
     greedy: bool = True,
     grader: Grader = AUTO,
+    prompts: Prompts | None = None,
 ) -> list[Strategy]:
     """DRR with its policy first, the paper's threshold rule fresh and with history, then every baseline.
 
@@ -64,39 +80,41 @@ def standard_strategies(
         threshold: of the paper's rule; by default the policy's own, or 0.5.
         grader: which answers agree, for whatever votes.
         greedy: whether to also try one attempt at temperature 0, the strongest thing one call can buy.
+        prompts: the wording of every turn, for all of them.
     """
+    several: dict[str, Any] = {"max_turns": max_turns, "prompts": prompts}
     fewer = sorted({k for k in (2, 3, 5) if k < max_turns} | {max_turns})
-    voting = [baseline("self_consistency", f"k={k}", max_turns=k, grader=grader) for k in fewer]
+    voting = [baseline("self_consistency", f"k={k}", **{**several, "max_turns": k}, grader=grader) for k in fewer]
     voting += [
-        baseline("adaptive_consistency", f"confidence={c:g}", confidence=c, max_turns=max_turns, grader=grader)
+        baseline("adaptive_consistency", f"confidence={c:g}", confidence=c, grader=grader, **several)
         for c in (0.8, 0.9, 0.95)
     ]
-    single = [baseline("single_pass", "")]
+    single = [baseline("single_pass", "", prompts=prompts)]
     if greedy:
-        single.append(replace(baseline("single_pass", "at temperature 0"), greedy=True))
-    others = [*single, *voting, baseline("self_critique", "history", max_turns=max_turns)]
+        single.append(replace(single[0], setting="at temperature 0", greedy=True))
+    others = [*single, *voting, baseline("self_critique", "history", **several)]
     if dm is None:
         return others
     chosen = default_policy(dm) if policy is None else policy
     stored: ConsensusPolicy | None = getattr(dm, "consensus", None)
     beside = [stored] if stored is not None and isinstance(chosen, StoppingPolicy) else []
     judged = [replace(p, grader=grader) if isinstance(p, _VOTING_POLICIES) else p for p in (chosen, *beside)]
-    return [*_with_dm(judged, max_turns, threshold), *others]
+    return [*_with_dm(judged, threshold, several), *others]
 
 
 _VOTING_POLICIES = (ConsensusPolicy, StoppingPolicy)
 """Those that compare answers."""
 
 
-def _with_dm(policies: Sequence[Policy], max_turns: int, threshold: float | None) -> list[Strategy]:
+def _with_dm(policies: Sequence[Policy], threshold: float | None, several: dict[str, Any]) -> list[Strategy]:
     known = [p.threshold for p in policies if isinstance(p, ConsensusPolicy | ThresholdPolicy)]
     paper = ThresholdPolicy(threshold=[*known, 0.5][0] if threshold is None else threshold)
     setting = f"at {paper.threshold:g}"
     return [
-        *(drr(*_called(policy), policy, max_turns=max_turns) for policy in policies),
-        drr("drr_threshold", f"{setting}, fresh", paper, max_turns=max_turns),
-        drr("drr_threshold", f"{setting}, history", paper, max_turns=max_turns, feedback="history"),
-        baseline("best_of_n", f"n={max_turns}", max_turns=max_turns),
+        *(drr(*_called(policy), policy, **several) for policy in policies),
+        drr("drr_threshold", f"{setting}, fresh", paper, **several),
+        drr("drr_threshold", f"{setting}, history", paper, feedback="history", **several),
+        baseline("best_of_n", f"n={several['max_turns']}", **several),
     ]
 
 

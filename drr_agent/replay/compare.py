@@ -65,6 +65,8 @@ def compare(subject: Side, other: Side) -> Comparison:
         calls_to_match=None if matched is None else matched.calls,
         calls_ratio=None if matched is None else matched.ratio,
         accuracy_at_calls=gain_at_calls(subject, other),
+        matched_accuracy=None if matched is None else matched.accuracy,
+        calls_ratio_in_hindsight=ratio_in_hindsight(subject, other),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from drr_agent.evaluation.verdict import Rival, Savings, Verdict, judge
+from drr_agent.evaluation.verdict import Rival, Savings, Verdict, judge, judge_single_attempts
 from drr_agent.replay.compare import Side, as_interval
 from drr_agent.replay.report import Comparison, EqualCost, Estimate
 
@@ -28,6 +28,8 @@ def conclude(
         margin: the gain in accuracy that is not worth having.
         in_sample: whether the subject's setting was chosen on these very questions.
     """
+    if subject.frontier.walk.value.shape[1] == 1:  # that a second attempt brings nothing, nobody has seen
+        return judge_single_attempts(subject.label)
     by_label = {row.against: row for row in comparisons}
     single = next(by_label[side.label] for side in voting if side.frontier.family.name == "single")
     best = min((by_label[side.label] for side in voting), key=lambda row: row.accuracy.mean)

@@ -11,6 +11,7 @@ from drr_agent.replay.families import Family, Walk
 from drr_agent.replay.paths import Ends, end, spent
 from drr_agent.replay.readings import Readings
 from drr_agent.replay.standing import NOTHING
+from drr_agent.training.operating import choose_setting
 
 MEASURES = ("accuracy", "calls", "tokens", "usd", "accepted", "abstained", "reviewed", "accuracy_unreviewed")
 """Means over questions; tokens and USD over those whose every attempt is metered or priced, the same at any setting.
@@ -103,31 +104,13 @@ def trace(family: Family, readings: Readings, settings: Sequence[float]) -> Fron
 
 
 def choose(frontier: Frontier, *, mean_calls: float) -> int:
-    """The place of the cheapest setting that is as accurate as the best within a mean number of Reasoner calls.
-
-    As accurate: at most one standard error of the paired difference over questions below; the plain maximum would be
-    mostly luck. Of settings that cost the same, the middle one. `training.threshold` chooses so, too.
+    """The place of the setting that `drr_agent.training.operating.choose_setting` takes.
 
     Args:
         frontier: on questions other than those the choice is reported on.
         mean_calls: the most calls a question; where no setting is that cheap, the cheapest is taken.
     """
-    calls, accuracy = frontier.points.T
-    affordable = np.flatnonzero(calls <= mean_calls + 1e-9)
-    if not affordable.size:
-        return int(calls.argmin())
-    best = affordable[accuracy[affordable].argmax()]
-    good = [place for place in affordable if _as_good(frontier, int(place), int(best))]
-    fewest = min(calls[good])
-    plateau = [place for place in good if calls[place] <= fewest + 1e-9]
-    return int(plateau[len(plateau) // 2])
-
-
-def _as_good(frontier: Frontier, place: int, best: int) -> bool:
-    deficit, total = frontier.right[best] - frontier.right[place], frontier.weights.sum()
-    mean = deficit.sum() / total
-    error = np.sqrt(((deficit - mean * frontier.weights) ** 2).sum()) / total
-    return bool(mean <= error + 1e-12)
+    return choose_setting(frontier.points[:, 0], frontier.right, frontier.weights, mean_calls=mean_calls)
 
 
 class Hull:

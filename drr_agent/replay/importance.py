@@ -15,7 +15,7 @@ from drr_agent.dm.fusion import Fusion
 from drr_agent.dm.models import SignalDM, TransformersDM
 from drr_agent.dm.protocol import DiscriminativeModel
 from drr_agent.evaluation.metrics import Bools, Floats
-from drr_agent.policy import score_logit
+from drr_agent.odds import score_logit
 from drr_agent.replay.likeness import alike
 from drr_agent.replay.paths import end
 from drr_agent.replay.readings import Ints, Readings, Units

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from drr_agent.errors import ConfigError
 from drr_agent.evaluation.metrics import Bools, Floats
 from drr_agent.grading import AUTO, Grader
-from drr_agent.policy import score_logit
+from drr_agent.odds import score_logit
 from drr_agent.state import Attempt
 from drr_agent.training.logged import LabelledQuestion, orders_of, require_judged, unit_numbers
 

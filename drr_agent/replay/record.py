@@ -20,6 +20,7 @@ from drr_agent.replay.limits import Unread, find_limits
 from drr_agent.replay.paths import end
 from drr_agent.replay.readings import Readings
 from drr_agent.replay.report import (
+    IN_SAMPLE,
     Chosen,
     Comparison,
     EqualCost,
@@ -38,8 +39,7 @@ from drr_agent.training.behaviors import Behavior
 from drr_agent.training.logged import LabelledLog
 
 GIVEN = "given"
-IN_SAMPLE = "in sample"
-_SHARES = ("accuracy", "accepted", "abstained", "reviewed")
+_SHARES = ("accuracy", "accepted", "abstained", "reviewed", "accuracy_unreviewed")
 
 
 @dataclass(frozen=True, kw_only=True)

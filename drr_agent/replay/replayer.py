@@ -23,8 +23,8 @@ from drr_agent.replay.frontier import choose, measure, trace
 from drr_agent.replay.importance import signal_values
 from drr_agent.replay.paths import end, suggest_settings
 from drr_agent.replay.readings import Readings
-from drr_agent.replay.record import IN_SAMPLE, Shown, make_record
-from drr_agent.replay.report import ReplayReport
+from drr_agent.replay.record import Shown, make_record
+from drr_agent.replay.report import IN_SAMPLE, ReplayReport
 from drr_agent.replay.resampling import Resampler
 from drr_agent.replay.scores import score_rows
 from drr_agent.replay.specs import Candidate, Frame
@@ -80,16 +80,17 @@ class _Replayer:
         settings = family.settings or suggest_settings(family.walk(learn), learn, default=given)
         settings = settings if given is None else sorted({*settings, given})
         shown = trace(family, show, settings)
+        learned = None if learn is show else trace(family, learn, settings)
         setting = given
         if setting is None:
-            tried = shown if learn is show else trace(family, learn, settings)
-            setting = settings[choose(tried, mean_calls=budget)]
+            setting = settings[choose(shown if learned is None else learned, mean_calls=budget)]
         return Side(
             label=family.label(setting),
             setting=setting,
             sums=measure(end(shown.walk, setting, show), show),
             frontier=shown,
             resampler=Resampler(units=len(show.units.weights), seed=self.config.seed, resamples=self.config.resamples),
+            learned=learned,
         )
 
 
@@ -149,10 +150,11 @@ def replay(
 
 
 def _candidates(frame: Frame, config: ReplayConfig) -> list[Candidate]:
-    """The policies, the subject first, and what would be used instead; one attempt is always among that."""
-    rivals = [frame.candidate(given) for given in config.against]
+    """The policies, the subject first, and what would be used instead: never the subject, always one attempt."""
+    policies = [frame.candidate(given) for given in config.policies]
+    rivals = [rival for rival in map(frame.candidate, config.against) if rival != policies[0]]
     single = [] if any(rival.family.name == "single" for rival in rivals) else [frame.candidate("single")]
-    return [*(frame.candidate(given) for given in config.policies), *single, *rivals]
+    return [*policies, *single, *rivals]
 
 
 def _remembering(grader: Grader) -> Grader:

@@ -21,6 +21,8 @@ REPLAY_FORMAT: Final = 1
 """Version of the record's shape."""
 REPLAY = "replay.json"
 PAGE = "replay.html"
+IN_SAMPLE: Final = "in sample"
+"""Where settings were chosen on the very questions that are reported."""
 
 
 class Estimate(ReportPart):
@@ -46,6 +48,8 @@ class Point(ReportPart):
     accepted: Share
     abstained: Share
     reviewed: Share
+    accuracy_unreviewed: Share | None = None
+    """Over the questions that do not go to review; `None` where all do."""
 
 
 class FrontierPoint(Point):
@@ -105,11 +109,15 @@ class Comparison(ReportPart):
     tokens: Estimate | None
     usd: Estimate | None
     calls_to_match: Estimate | None
-    """Calls at which the subject, over its settings, is as accurate; `None` when it is at none."""
+    """Of the subject, in the mix of its settings that was chosen as as accurate on other questions; `None`: none is."""
     calls_ratio: Estimate | None
     """The same over the other's calls."""
     accuracy_at_calls: Estimate
-    """The subject's accuracy, over its settings, at the other's calls, less the other's."""
+    """The subject's accuracy, less the other's, in the mix chosen on other questions to cost as many calls."""
+    matched_accuracy: Estimate | None = None
+    """In the mix of `calls_to_match`, less the other's: by how much the match is missed on these questions."""
+    calls_ratio_in_hindsight: Estimate | None = None
+    """As `calls_ratio`, with the mix picked on these very questions, which flatters the subject."""
 
 
 class EqualCost(ReportPart):
@@ -188,7 +196,7 @@ class ReplayReport(ReportPart):
     split: str
     """The part of the log that the figures are of."""
     chosen_on: str
-    """The part on which settings were chosen; the same one: in sample."""
+    """The part on which settings, and mixes of them, were chosen; `IN_SAMPLE`: on these very questions."""
     questions: Count
     attempts: Count
     """Of those questions, within `max_turns` of a reading or not."""

@@ -9,7 +9,7 @@ from drr_agent.dm.protocol import DiscriminativeModel
 from drr_agent.errors import ConfigError
 from drr_agent.grading import Grader
 from drr_agent.graphs.drr import default_policy
-from drr_agent.policy import BestScorePolicy, ConsensusPolicy, MajorityPolicy, Policy, ThresholdPolicy
+from drr_agent.policy import BestScorePolicy, ConsensusPolicy, MajorityPolicy, Policy, ThresholdPolicy, within
 from drr_agent.replay.families import Family, Labelled, OnePolicy
 from drr_agent.replay.forms import AdaptiveFamily, ConsensusFamily, CountFamily, ThresholdFamily
 from drr_agent.replay.stopping_form import StoppingFamily
@@ -79,7 +79,7 @@ class Frame:
 
     def of_policy(self, policy: Policy, name: str | None = None) -> Candidate:
         """Any policy in its own setting; those of known form over their settings, too."""
-        policy = _with_grader(policy, self.grader)
+        policy = within(_with_grader(policy, self.grader), self.max_turns)
         if isinstance(policy, StoppingPolicy):
             return Candidate(StoppingFamily(name=name or "stopping", policy=policy), -1 / policy.worth)
         if isinstance(policy, ConsensusPolicy):

@@ -5,7 +5,8 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from drr_agent.evaluation.metrics import Floats
-from drr_agent.policy import ConsensusPolicy, beta_lead
+from drr_agent.odds import beta_lead
+from drr_agent.policy import ConsensusPolicy
 from drr_agent.replay.readings import Ints, Readings
 
 NOTHING = -1

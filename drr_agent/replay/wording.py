@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from drr_agent.evaluation.table import percent, points
 from drr_agent.evaluation.verdict import Savings
-from drr_agent.replay.report import Estimate, ReplayReport, SignalValue, Spread
+from drr_agent.replay.report import IN_SAMPLE, Comparison, Estimate, ReplayReport, SignalValue, Spread
 
 _FEWER, _MORE = 0.995, 1.005
 """Shares of another's calls between which there is no difference worth a word."""
@@ -67,17 +67,20 @@ def lost_with(value: SignalValue) -> str:
     return f"{value.name} {signed(value.auroc.mean, '.3f')} ({low} to {high}), {added}"
 
 
-def matched(ratio: Estimate | None) -> str:
-    """What it takes to be as accurate as another policy, by the share of its calls."""
-    if ratio is None:
+def place_of_choice(chosen_on: str) -> str:
+    """Where settings were chosen, as the end of a sentence."""
+    return "these very questions" if chosen_on == IN_SAMPLE else chosen_on
+
+
+def matched(found: Comparison, chosen_on: str) -> str:
+    """What it takes to be as accurate as another policy, by the share of its calls, and how accurate that is here."""
+    if found.calls_ratio is None:
         return "it is as accurate at no setting"
-    if ratio.mean < _FEWER:
-        return f"as accurate with {ratio.mean:.2f} of its calls"
-    return (
-        "as accurate with no fewer calls"
-        if ratio.mean <= _MORE
-        else f"as accurate with {ratio.mean:.2f} times its calls"
-    )
+    ratio, missed = found.calls_ratio.mean, found.matched_accuracy
+    calls = f"{ratio:.2f} of its calls" if ratio < _FEWER else f"{ratio:.2f} times its calls"
+    calls = "no fewer calls" if _FEWER <= ratio <= _MORE else calls
+    here = "" if missed is None else f" ({points(missed.mean)} points here, {point_bounds(missed)})"
+    return f"as accurate with {calls}{here}, in a mix chosen on {place_of_choice(chosen_on)}"
 
 
 def most_valuable(signals: Iterable[SignalValue]) -> list[SignalValue]:

@@ -9,7 +9,7 @@ from math import fsum, log
 from typing import NamedTuple
 
 from drr_agent.grading import Grader
-from drr_agent.policy import attempt_logit, softplus
+from drr_agent.odds import attempt_logit, softplus
 from drr_agent.state import Attempt
 
 

@@ -5,7 +5,7 @@ import json
 from typing import Any, Literal, TypedDict, cast, get_args
 
 from drr_agent.dm.protocol import Score, ScoreRequest
-from drr_agent.questions import near_key
+from drr_agent.questions import unit_of
 from drr_agent.state import Attempt, FeedbackKind, Label, Verdict
 from drr_agent.training.labels import WEAK_KINDS, LabelRecord, label_kind, merge_labels, resolve_labels
 
@@ -86,7 +86,7 @@ def assign_split(key: str, fractions: dict[Split, float]) -> Split:
         key: a `question_key`.
         fractions: the share of questions per split; must sum to 1.
     """
-    position = int(hashlib.sha256(f"split:{near_key(key)}".encode()).hexdigest()[:8], 16) / 2**32
+    position = int(hashlib.sha256(f"split:{unit_of(key)}".encode()).hexdigest()[:8], 16) / 2**32
     for split in SPLITS:
         position -= fractions.get(split, 0.0)
         if position < 0:

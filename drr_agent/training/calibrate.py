@@ -7,8 +7,9 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from drr_agent.dm.calibration import Calibration, apply_calibration, fit_calibration, log_loss
-from drr_agent.dm.folder import add_questions, load_dm, read_manifest, update_manifest
-from drr_agent.dm.manifest import Metrics, calibrated_lines
+from drr_agent.dm.folder import load_dm, read_manifest, update_manifest
+from drr_agent.dm.learned import add_questions, calibrated_lines
+from drr_agent.dm.manifest import Metrics
 from drr_agent.dm.models import Reading, SignalDM, TransformersDM
 from drr_agent.evaluation.metrics import auroc, brier, ece, within_question_auroc
 from drr_agent.training.behaviors import Behavior, Split, is_labelled, to_request
@@ -65,7 +66,7 @@ def calibrate_on(
     path: Path | str, dataset: Dataset, *, split: Split = "calibration", seed: int = 0, progress: bool = True
 ) -> Metrics:
     """`calibrate_dm` on a split of a dataset; weak labels never calibrate."""
-    return calibrate_dm(path, dataset.labelled(split), split=split, seed=seed, progress=progress)
+    return calibrate_dm(path, dataset.rows(split), split=split, seed=seed, progress=progress)
 
 
 def calibrate_readings(
@@ -115,7 +116,7 @@ def _is_by_judge(row: Behavior) -> bool:
 
 
 def _read(dm: TransformersDM | SignalDM, rows: Sequence[Behavior], *, progress: bool) -> Iterator[Reading]:
-    with tqdm(total=len(rows), desc="score", unit="row", disable=not progress) as bar:
+    with tqdm(total=len(rows), desc="score", unit="row", disable=None if progress else True) as bar:
         for start in range(0, len(rows), _BATCH):
             batch = [to_request(row) for row in rows[start : start + _BATCH]]
             yield from dm.read(batch)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from drr_agent.dm.certificate import Certificate, Dependencies
-from drr_agent.dm.folder import add_questions, load_dm, read_manifest, read_questions, update_manifest
-from drr_agent.dm.manifest import Learned, calibrated_lines
+from drr_agent.dm.folder import load_dm, read_manifest, update_manifest
+from drr_agent.dm.learned import Learned, add_questions, calibrated_lines, read_questions
 from drr_agent.dm.models import SignalDM, TransformersDM
 from drr_agent.errors import DataError, DMError
 from drr_agent.grading import AUTO, Grader

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from drr_agent.dm.folder import MANIFEST, QUESTIONS, is_dm, read_manifest
+from drr_agent.dm.folder import MANIFEST, is_dm, read_manifest
+from drr_agent.dm.learned import QUESTIONS
 from drr_agent.errors import ConfigError
 from drr_agent.lines import write_whole
 from drr_agent.training.behaviors import Behavior

@@ -13,7 +13,8 @@ import numpy as np
 
 from drr_agent.errors import DataError
 from drr_agent.grading import AUTO, Grader
-from drr_agent.policy import ConsensusWeights, score_logit
+from drr_agent.odds import score_logit
+from drr_agent.policy import ConsensusWeights
 from drr_agent.training.logged import IDENTICAL, LabelledQuestion, canonical, require_judged, shuffled
 
 _RIDGE = 1e-3

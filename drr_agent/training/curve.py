@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from drr_agent.dm.folder import load_dm, read_manifest
 from drr_agent.errors import ConfigError, DataError
 from drr_agent.evaluation.metrics import auroc
-from drr_agent.questions import near_key
+from drr_agent.questions import unit_of
 from drr_agent.training.behaviors import Behavior, is_labelled, to_request
 from drr_agent.training.config import TrainConfig
 from drr_agent.training.curve_record import Curve, CurvePoint, Doubling, read_curve, write_curve
@@ -69,7 +69,7 @@ def learning_curve(
     if stored is not None and stored.train_config == settings:
         return stored
     known, judged = teaching_rows(train_rows, config), [row for row in validation_rows if is_labelled(row)]
-    shares = tqdm(SHARES, desc="curve", unit="share", disable=not config.progress)
+    shares = tqdm(SHARES, desc="curve", unit="share", disable=None if config.progress else True)
     measured = [_measure(share, known, judged, config, Path(out)) for share in shares]
     curve = _conclude(measured, settings, seed=config.seed)
     write_curve(Path(out), curve)
@@ -118,7 +118,7 @@ def _share_of(rows: Sequence[Behavior], share: float, draw: int) -> list[Behavio
     """Those at a share of the questions, by a hash: what a smaller share holds, a larger one holds too."""
 
     def place(row: Behavior) -> float:
-        digest = hashlib.sha256(f"curve:{draw}:{near_key(row['question_key'])}".encode()).hexdigest()
+        digest = hashlib.sha256(f"curve:{draw}:{unit_of(row['question_key'])}".encode()).hexdigest()
         return int(digest[:8], 16) / 2**32
 
     return [row for row in rows if place(row) < share]

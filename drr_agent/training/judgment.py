@@ -41,6 +41,8 @@ class Judgment(NamedTuple):
     stopping: StoppingModel | None
     no_stopping: str | None
     """Why when to stop could not be learned."""
+    learned: frozenset[str]
+    """Keys of the questions that any of these learned from."""
 
 
 def learn_judgment(
@@ -72,12 +74,27 @@ def learn_judgment(
         [readings[row["id"]] for row in counted], counted, weights=weights, seed=config.seed
     )
     scores = {name: Score(calibration.probability(fused), fused) for name, (_, fused) in readings.items()}
+    stopping = _learn_stopping(validation if classifier is not None else [*train, *validation], scores, config.seed)
+    learned = {row["question_key"] for row in (*teaching, *judged)} | stopping.learned
+    return Judgment(fusion, calibration, metrics, stopping.model, stopping.reason, frozenset(learned))
+
+
+class _Stopping(NamedTuple):
+    """When to stop, or why that could not be learned."""
+
+    model: StoppingModel | None
+    reason: str | None
+    learned: frozenset[str] = frozenset()
+    """Keys of the questions that it learned from, those without a labelled answer among them."""
+
+
+def _learn_stopping(rows: Sequence[Behavior], scores: dict[str, Score], seed: int) -> _Stopping:
     try:
-        log = label_questions(validation if classifier is not None else [*train, *validation], scores)
-        stopping, reason = fit_stopping(log.questions, seed=config.seed), None
+        questions = label_questions(rows, scores).questions
+        model = fit_stopping(questions, seed=seed)
     except DataError as error:  # nothing to replay: a DM of single attempts is a DM all the same
-        stopping, reason = None, str(error)
-    return Judgment(fusion, calibration, metrics, stopping, reason)
+        return _Stopping(None, str(error))
+    return _Stopping(model, None, frozenset(question.key[0] for question in questions if question.key))
 
 
 def _evidence(rows: Sequence[Behavior], classifier: "TextClassifier | None") -> list[Evidence]:

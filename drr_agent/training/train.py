@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drr_agent.dm.folder import add_questions, save_dm
+from drr_agent.dm.folder import save_dm
+from drr_agent.dm.learned import add_questions
 from drr_agent.dm.manifest import DMManifest, StoppingRecord, TextRecord
 from drr_agent.dm.quiet import quiet_loading
 from drr_agent.encoding import TEMPLATE_DIGEST
@@ -72,7 +73,7 @@ def train_dm(
             digest = rows_digest if dataset_digest is None else dataset_digest
             recorded = manifest.model_copy(update={"train_config": checkpoints.settings, "dataset_digest": digest})
             save_dm(checkpoints.out, recorded, classifier=classifier)
-            add_questions(checkpoints.out, (row["question_key"] for row in (*train, *validation)))
+            add_questions(checkpoints.out, judgment.learned)
             checkpoints.remove()
     return checkpoints.out
 

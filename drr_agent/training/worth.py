@@ -106,14 +106,15 @@ def recalibrate(model: AnswerModel, table: AnswerTable, *, seed: int = 0) -> Ans
         return model
     logits = model.fusion.fuse_columns(rows.columns)
     groups = [str(number) for number in rows.readings.questions[rows.reading]]
-    found = fit_calibration(logits.tolist(), right, groups, seed=seed)
-    if found.held_out is None or not _gains(model.probabilities(rows.columns), found.held_out, rows):
+    weights = rows.readings.weights[rows.reading] / (rows.readings.ends[rows.reading] + 1)  # as the fits count rows
+    found = fit_calibration(logits.tolist(), right, groups, weights=weights.tolist(), seed=seed)
+    if found.held_out is None or not _gains(model.probabilities(rows.columns), found.held_out, rows, weights):
         return model
     return model.model_copy(update={"calibration": found.calibration})
 
 
-def _gains(before: Floats, after: Floats, rows: AnswerTable) -> bool:
-    """Whether the log loss falls by more than luck explains; the rows of a question go together."""
+def _gains(before: Floats, after: Floats, rows: AnswerTable, weights: Floats) -> bool:
+    """Whether the weighted log loss falls by more than luck explains; the rows of a question go together."""
     gained = log_losses(before, rows.right) - log_losses(after, rows.right)
-    sums = np.bincount(rows.readings.questions[rows.reading], gained * rows.readings.weights[rows.reading])
+    sums = np.bincount(rows.readings.questions[rows.reading], gained * weights)
     return bool(sums.sum() > _STANDARD_ERRORS * np.sqrt((sums**2).sum()))

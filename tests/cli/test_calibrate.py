@@ -15,6 +15,7 @@ from drr_agent.cli.inputs import telling_uncertified
 from drr_agent.dm.folder import load_dm, read_manifest, update_manifest
 from drr_agent.errors import UncertifiedWarning
 from drr_agent.runs import RunLog
+from drr_agent.training.calibrate import calibrate_dm
 from drr_agent.training.dataset import load_dataset
 from drr_agent.training.dataset.writer import write_dataset
 
@@ -99,6 +100,20 @@ def test_what_the_log_cannot_tell_is_told(calibrate, settings, warned, numbers):
     assert (found["loop_explored"] > 0) == (settings["explore"] > 0)
     assert found["loop_censored"] > 0
     assert found["loop_effective_questions"] > 1
+
+
+def test_what_has_no_label_tells_how_far_runs_went(calibrate, tmp_path, monkeypatch):
+    given = []
+
+    def spy(folder, rows, **settings):
+        given.append({row["id"] for row in rows})
+        return calibrate_dm(folder, rows, **settings)
+
+    monkeypatch.setattr("drr_agent.cli.calibrate.calibrate_dm", spy)
+    calibrate(live_runs(200, explore=0.25, labels="human:ann", unlabelled=60))
+    rows = load_dataset(tmp_path / "data").rows("calibration")
+    assert given == [{row["id"] for row in rows}]
+    assert any(row["label"] is None for row in rows)
 
 
 def test_the_table_has_the_counts_that_say_something_and_ends_with_what_is_next(calibrate, tmp_path):

@@ -10,6 +10,7 @@ import httpx
 import openai
 import pytest
 from fakes import ScriptedChatModel
+from graphs.test_certified import save_certified
 
 from drr_agent.cli import main
 from drr_agent.prompts import CONFIDENCE, Prompts
@@ -62,6 +63,7 @@ def test_no_arguments_teach(drr):
         pytest.param("harvest", "else 0.6,0.15,0.15,0.1", id="harvest"),
         pytest.param("distill", "By default for `pocket`, `local:` and `openai:`", id="distill"),
         pytest.param("distill", "--ask-confidence", id="a stated confidence"),
+        pytest.param("evaluate", "--ask-confidence", id="a stated confidence in an evaluation"),
         pytest.param("ask", "--quiet", id="ask quietly"),
     ],
 )
@@ -240,6 +242,24 @@ def test_ask_says_that_it_waits(ask):
     assert "turn" in out
     assert err.startswith("turn 1 …\nturn 2 …\n")
     assert "…" not in ask("Answer: 4", options=["--json"])[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "certified", "told"),
+    [
+        pytest.param((), True, "", id="as certified"),
+        pytest.param(("--max-turns", "2"), False, "certified with 4, in use 2; pass max_turns=4", id="fewer turns"),
+        pytest.param(("--threshold", "0.55"), False, "the policy (certified with", id="another threshold"),
+    ],
+)
+def test_a_certified_dm_runs_certified(drr, monkeypatch, tmp_path, options, certified, told):
+    dm, reasoner = save_certified(tmp_path / "dm"), ScriptedChatModel(replies=["so\nAnswer: 4"])
+    monkeypatch.setattr("drr_agent.cli.ask.open_reasoner", lambda *_, **__: reasoner)
+    code, out, err = drr("ask", "q", "--reasoner", "openai:scripted", "--dm", dm, "--json", *options)
+    assert code == 0
+    assert json.loads(out)["certified"] is certified
+    assert told in " ".join(err.split())
+    assert ("uncertified" in err) == (not certified)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_the_simplest_kind_that_fits_is_chosen_and_its_probabilities_come_true(t
 
 
 @pytest.mark.parametrize("kind", _FITTERS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     rows=st.lists(st.tuples(st.floats(-50, 50), st.booleans()), min_size=2, max_size=30).filter(
         lambda rows: len({label for _, label in rows}) == 2

@@ -97,6 +97,12 @@ def test_what_differs_is_named(certified, in_use, different):
     assert [text.partition(" (")[0] for text in found] == different
 
 
+def test_turns_that_differ_say_how_to_mend_them():
+    assert differences(make_certificate(max_turns=6), make_setup()) == [
+        "`max_turns` (certified with 6, in use 4; pass max_turns=6)"
+    ]
+
+
 def test_what_differs_says_both():
     certificate = make_certificate(prompts=(None, "a"))
     assert differences(certificate, make_setup(prompts="b")) == [

@@ -10,9 +10,10 @@ from dm.tiny_models import tiny_classifier
 from drr_agent.dm import DiscriminativeModel, load_dm, read_manifest, save_dm, set_consensus
 from drr_agent.dm.calibration import SigmoidCalibration
 from drr_agent.dm.classifier import TextClassifier
-from drr_agent.dm.folder import MANIFEST, QUESTIONS, add_questions, read_questions, update_manifest
+from drr_agent.dm.folder import MANIFEST, update_manifest
 from drr_agent.dm.fusion import Fusion
-from drr_agent.dm.manifest import ConsensusRecord, DMManifest, TextRecord, calibrated_lines
+from drr_agent.dm.learned import QUESTIONS, add_questions, calibrated_lines, read_questions
+from drr_agent.dm.manifest import ConsensusRecord, DMManifest, TextRecord
 from drr_agent.dm.models import SignalDM, TransformersDM
 from drr_agent.dm.protocol import ScoreRequest
 from drr_agent.dm.terms import Term

@@ -6,7 +6,8 @@ import pytest
 from dm.test_folder import REQUESTS, save
 
 from drr_agent.dm import load_dm, read_manifest, set_consensus
-from drr_agent.dm.folder import MANIFEST, QUESTIONS, add_questions, update_manifest
+from drr_agent.dm.folder import MANIFEST, update_manifest
+from drr_agent.dm.learned import QUESTIONS, add_questions
 from drr_agent.dm.staging import changing
 from drr_agent.errors import DMError
 

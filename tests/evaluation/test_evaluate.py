@@ -13,6 +13,7 @@ from drr_agent.evaluation.evaluate import EvaluateConfig, evaluate
 from drr_agent.evaluation.report import write_report
 from drr_agent.lines import hold
 from drr_agent.policy import ThresholdPolicy
+from drr_agent.prompts import CONFIDENCE, Prompts
 from drr_agent.questions import question_key
 
 SAMPLES = [{"id": f"s{n}", "question": f"What is {n} + 0?", "target": str(n)} for n in range(12)]
@@ -95,8 +96,30 @@ def test_one_attempt_at_temperature_0_is_a_rival(tmp_path):
     assert accuracy["single_pass", ""] == 0.0
     assert accuracy["single_pass", "at temperature 0"] == 1.0
     assert report.comparisons[0].baseline == "single pass at temperature 0", "DRR is held against the better of the two"
+    assert report.comparisons[0].difference_ci[1] < 0
+    assert report.verdict == "Not yet: 4 labelled questions are too few to tell; 30 are the fewest."
+
+
+def test_what_is_found_ends_with_what_to_do(tmp_path):
+    many = [{**SAMPLES[0], "id": f"s{number}", "question": f"What is {number} + 0?"} for number in range(30)]
+    samples = [{**sample, "target": str(number)} for number, sample in enumerate(many)]
+    report = evaluate(Warm(function=silent), scores(), samples, tmp_path, config=replace(SETTINGS, greedy=True))
     assert "Looping hurts here" in report.verdict
     assert report.verdict.endswith(" So: do not.")
+
+
+def test_every_strategy_is_asked_in_the_wording_that_is_given(tmp_path):
+    asked, dice = [], Dice()
+
+    def reply(messages):
+        asked.append(str(messages[0].content))
+        return dice(messages)
+
+    settings = replace(SETTINGS, prompts=Prompts(confidence=CONFIDENCE))
+    report = evaluate(FunctionChatModel(function=reply), scores(), SAMPLES[:3], tmp_path, config=settings)
+    assert {"drr_threshold", "best_of_n", "self_critique", "single_pass"} <= {row.strategy for row in report.results}
+    assert asked
+    assert all(CONFIDENCE in text for text in asked)
 
 
 def test_a_reasoner_without_a_temperature_says_what_to_do(tmp_path):

@@ -22,8 +22,7 @@ POLICY = ConsensusPolicy(threshold=0.6)
 TERM = Term(name="answer_found", unit=1.0, center=0.0, scale=1.0, weight=3.0)
 
 
-@pytest.fixture
-def folder(tmp_path):
+def save_certified(path):
     """A DM of signals that scores every answer high, with a certificate of its consensus for the scripted Reasoner."""
     manifest = DMManifest(
         inputs="signals",
@@ -32,7 +31,6 @@ def folder(tmp_path):
         calibration=SigmoidCalibration(kind="temperature", slope=1.0, intercept=0.0),
         calibrated_on="calibration",
     )
-    path = tmp_path / "dm"
     save_dm(path, manifest)
     set_consensus(path, {"threshold": POLICY.threshold})
     certificate = make_certificate(
@@ -44,6 +42,11 @@ def folder(tmp_path):
     )
     update_manifest(path, certificates=(certificate,))
     return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return save_certified(tmp_path / "dm")
 
 
 def model(*replies):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, BloomConfig, GPT2Config, LlamaConfig, LlamaForCausalLM, MistralConfig
 
@@ -56,7 +56,6 @@ def test_draws_follow_the_distribution(changes, expected):
     assert bool((shares[expected == 0] == 0).all())
 
 
-@settings(deadline=None)
 @given(
     logits=st.lists(st.floats(-40, 40) | st.just(-math.inf), min_size=1, max_size=8).filter(
         lambda row: max(row) > -math.inf

@@ -64,7 +64,8 @@ def test_the_record_has_the_match_and_not_what_hindsight_finds():
     row, found = compare(subject, other), match(subject, other)
     assert (row.calls_to_match, row.calls_ratio) == (found.calls, found.ratio)
     assert row.accuracy_at_calls == gain_at_calls(subject, other)
-    assert row.calls_ratio != ratio_in_hindsight(subject, other)
+    assert row.matched_accuracy == found.accuracy
+    assert row.calls_ratio != ratio_in_hindsight(subject, other) == row.calls_ratio_in_hindsight
 
 
 def test_without_other_questions_it_is_chosen_in_hindsight():
@@ -94,7 +95,7 @@ def test_what_is_never_as_accurate_has_no_match():
     assert worse.learned.points[0, 1] < better.learned.points[0, 1]
     assert match(worse, better) is None
     row = compare(worse, better)
-    assert (row.calls_to_match, row.calls_ratio) == (None, None)
+    assert (row.calls_to_match, row.calls_ratio, row.matched_accuracy) == (None, None, None)
     assert row.accuracy_at_calls.mean < 0
 
 

@@ -218,6 +218,13 @@ def test_the_page_can_be_read_aloud(page, pictures):
     assert all(attrs.get("scope") in {"row", "col"} for tag, attrs in page.tags if tag == "th")
 
 
+def test_the_page_says_where_mixes_were_chosen(report, page, undrawn):
+    told = "in a mix of its settings chosen on"
+    assert f"{told} calibration; how often" in " ".join(page.text.split())
+    alone = Page(render_page(report.model_copy(update={"chosen_on": "in sample"})))
+    assert f"{told} these very questions." in " ".join(alone.text.split())
+
+
 def test_ids_on_the_page_are_unique(page):
     assert len(page.ids) == len(set(page.ids))
 

@@ -100,6 +100,43 @@ def test_calls_to_match_and_accuracy_at_calls_are_of_the_frontier(informed):
     assert adaptive.calls_ratio.mean < 0.7
 
 
+def test_mixes_are_chosen_elsewhere_or_they_match_exactly(informed):
+    missed = [found.matched_accuracy.mean for found in informed.comparisons if found.matched_accuracy]
+    assert missed
+    assert max(map(abs, missed)) > 1e-3, "chosen on other questions, a match is missed a little here"
+    alone = run(make_log(60, seed=6), SignalDM())
+    for found in alone.comparisons:
+        assert found.matched_accuracy is None or found.matched_accuracy.mean == pytest.approx(0.0, abs=1e-9)
+        assert found.calls_ratio is None or found.calls_ratio.mean == pytest.approx(found.calls_ratio_in_hindsight.mean)
+
+
+@pytest.mark.parametrize(
+    ("policy", "against", "names"),
+    [
+        pytest.param("adaptive:0.9", ("adaptive:0.9", "adaptive:0.8"), ["single", "adaptive at 0.8"], id="a string"),
+        pytest.param(
+            ThresholdPolicy(threshold=0.7), (ThresholdPolicy(threshold=0.7), "single"), ["single"], id="an equal object"
+        ),
+        pytest.param("single", ("single", "self_consistency:3"), ["single", "self_consistency k=3"], id="one attempt"),
+    ],
+)
+def test_a_policy_is_not_set_against_itself(policy, against, names):
+    report = run(make_log(40, seed=6), SignalDM(), policies=(policy,), against=against)
+    assert [found.against for found in report.comparisons] == names, "one attempt is always there"
+
+
+def test_a_point_says_how_accurate_it_is_without_what_goes_to_review(informed):
+    point = informed.policies[0].chosen.point
+    assert point.reviewed == 0
+    assert point.accuracy_unreviewed == pytest.approx(point.accuracy)
+
+
+def test_single_attempts_have_no_verdict():
+    verdict = run(make_log(60, seed=6, draws=1), SignalDM()).verdict
+    assert (verdict.word, verdict.unknown) == ("do not", True)
+    assert "there is one attempt a question" in verdict.reason
+
+
 def test_a_setting_is_chosen_elsewhere_or_it_is_told(informed):
     assert (informed.chosen_on, informed.policies[0].chosen.chosen_on) == ("calibration", "calibration")
     assert "in sample" not in limits(informed)

@@ -1,6 +1,7 @@
 """Policies by a string, or as they are."""
 
 import re
+from dataclasses import dataclass, replace
 
 import pytest
 from replay.logs import SignalDM
@@ -54,6 +55,21 @@ def test_a_policy_of_ones_own_compares_answers_as_the_replay_does():
     family, setting = FRAME.candidate(NoProgress(policy=ThresholdPolicy()))
     assert family.at(setting).grader is EXACT
     assert family.label(setting) == "NoProgress"
+
+
+@dataclass(frozen=True)
+class Ahead(BestScorePolicy):
+    """Knows how many turns a run may have."""
+
+    turns: int = 99
+
+    def within(self, max_turns):
+        return replace(self, turns=min(self.turns, max_turns))
+
+
+def test_a_policy_that_looks_ahead_sees_the_turns_of_the_replay():
+    family, setting = FRAME.candidate(Ahead())
+    assert family.at(setting) == Ahead(turns=4)
 
 
 @pytest.mark.parametrize(

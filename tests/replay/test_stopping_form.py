@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from fakes import make_attempt
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from replay.logs import SignalDM
 from stopping.models import BY_SCORE, BY_VOTES, RICH, doubting, stopping_model, turn_values
@@ -68,7 +68,6 @@ def one_by_one(family, setting, readings):
 
 @pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
 @pytest.mark.parametrize("answers", ANSWER_MODELS.values(), ids=ANSWER_MODELS)
-@settings(deadline=None)
 @given(log=LOGS, worth=st.sampled_from([1.5, 4.0, 11.0, 40.0, 900.0]), cuts=CUTS)
 def test_all_at_once_is_one_by_one(answers, values, log, worth, cuts):
     accept_at, review_below, abstain_below = cuts

@@ -2,7 +2,7 @@
 
 import pytest
 
-from drr_agent.replay.report import Estimate, SignalValue, Spread
+from drr_agent.replay.report import Comparison, Estimate, SignalValue, Spread
 from drr_agent.replay.wording import matched, most_valuable
 
 
@@ -18,7 +18,32 @@ from drr_agent.replay.wording import matched, most_valuable
     ],
 )
 def test_what_it_takes_to_be_as_accurate(ratio, said):
-    assert matched(None if ratio is None else Estimate(mean=ratio, low=None, high=None)) == said
+    found = comparison(None if ratio is None else estimate(ratio))
+    assert matched(found, "calibration") == said + (", in a mix chosen on calibration" if ratio else "")
+
+
+def estimate(mean, low=None, high=None):
+    return Estimate(mean=mean, low=low, high=high)
+
+
+def comparison(ratio, **changes):
+    names = ("accuracy", "calls", "accuracy_at_calls")
+    known = {"p": 0.5, "tokens": None, "usd": None, "calls_to_match": ratio, "calls_ratio": ratio, **changes}
+    return Comparison(against="single", **dict.fromkeys(names, estimate(0.0)), **known)
+
+
+@pytest.mark.parametrize(
+    ("chosen_on", "said"),
+    [
+        pytest.param("calibration", "chosen on calibration", id="elsewhere"),
+        pytest.param("in sample", "chosen on these very questions", id="in sample"),
+    ],
+)
+def test_a_match_says_how_accurate_it_is_here_and_where_it_was_chosen(chosen_on, said):
+    found = comparison(estimate(0.71), matched_accuracy=estimate(-0.012, -0.03, 0.006))
+    assert matched(found, chosen_on) == (
+        f"as accurate with 0.71 of its calls (−1.2 points here, −3.0 to +0.6), in a mix {said}"
+    )
 
 
 def value(name, auroc, log_loss=0.0):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drr_agent.grading import AUTO
-from drr_agent.policy import score_logit
+from drr_agent.odds import score_logit
 from drr_agent.stopping.answers import SIGNS, Facts, read_answers
 
 LOGITS = st.none() | st.floats(-40, 40)

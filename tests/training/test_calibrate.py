@@ -1,5 +1,5 @@
 import pytest
-from training.synthetic import make_behaviors
+from training.synthetic import make_behavior, make_behaviors
 
 from drr_agent.dm import load_dm, read_manifest, set_consensus
 from drr_agent.dm.calibration import fit_calibration
@@ -107,6 +107,28 @@ def test_rows_without_a_label_or_an_answer_are_left_out(path):
     rows = live(60, seed=4)
     unknown = [{**row, "label": None} for row in rows[:5]] + [{**row, "answer": None} for row in rows[5:9]]
     assert calibrate_dm(path, rows[9:] + unknown, progress=False)["rows"] == len(rows) - 9
+
+
+def run_in_use(number, label, *, accepted_at, turns):
+    """A run that was accepted, and explored from there to its last turn, which gave no answer, or was cut off."""
+    rows = []
+    for turn in range(1, turns + 1):
+        tail = turn > accepted_at
+        told = {"id": f"r{number}:{turn}", "run_id": f"r{number}", "turn": turn, "draw": None, "label": label}
+        told |= {"origin": "explored" if tail else "live", "propensity": 0.25 if tail else 1.0}
+        told |= {"verdict": "accept" if turn == accepted_at else None, "signals": {"confidence": 0.1 * turn}}
+        told |= {"answer": None, "label": None} if turn == 3 else {}
+        rows.append({**make_behavior(f"Question {number}?"), **told})
+    return rows
+
+
+def test_an_attempt_without_an_answer_tells_how_far_a_run_went(path):
+    """Those accepted at the second of three turns were cut off: what explored stands for them."""
+    rows = [row for number in range(30) for row in run_in_use(number, "correct", accepted_at=2, turns=2)]
+    rows += [row for number in range(30, 40) for row in run_in_use(number, "incorrect", accepted_at=1, turns=3)]
+    labelled = [row for row in rows if row["label"] is not None]
+    assert calibrate_dm(path, rows, progress=False)["base_rate"] == pytest.approx(60 / (60 + 10 + 10 * 4))
+    assert calibrate_dm(path, labelled, progress=False)["base_rate"] == pytest.approx(60 / (60 + 10 + 10))
 
 
 def said_by(row, *sources):

@@ -12,8 +12,9 @@ from training.synthetic import make_behavior
 
 from drr_agent.dm.calibration import SigmoidCalibration
 from drr_agent.dm.certificate import Certificate
-from drr_agent.dm.folder import QUESTIONS, add_questions, load_dm, read_manifest, save_dm, update_manifest
+from drr_agent.dm.folder import load_dm, read_manifest, save_dm, update_manifest
 from drr_agent.dm.fusion import Fusion
+from drr_agent.dm.learned import QUESTIONS, add_questions
 from drr_agent.dm.manifest import DMManifest
 from drr_agent.dm.terms import Term
 from drr_agent.errors import ConfigError, DataError

@@ -218,7 +218,7 @@ def test_what_is_needed_is_enough():
 @given(
     target=st.floats(0.001, 0.5), budget=st.floats(0.001, 0.5), accepted=st.integers(0, 400), wrong=st.integers(0, 30)
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_one_cutoff_is_an_exact_binomial_test(target, budget, accepted, wrong):
     wrong = min(wrong, accepted)
     cells = table([("R", accepted - wrong), ("W", wrong), ("-", 5)])

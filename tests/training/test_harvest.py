@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fakes import make_attempt, make_run
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from drr_agent.errors import ConfigError, DataError
@@ -325,7 +325,6 @@ rows = st.fixed_dictionaries(dict.fromkeys(("question", "answer", "is_correct", 
 broken = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"), max_size=20)
 
 
-@settings(deadline=None)
 @given(st.lists(rows.map(json.dumps) | broken, max_size=12))
 def test_any_file_adds_up(tmp_path_factory, found):
     path = tmp_path_factory.mktemp("harvest") / "t.jsonl"

@@ -135,6 +135,22 @@ def test_a_dm_of_signals_learns_when_to_stop(tmp_path):
     assert dm.stopping == StoppingPolicy(model=manifest.stopping.model)
 
 
+def of_no_answer(question):
+    """Two attempts at a question that gave none: nothing to judge, and a run that went nowhere."""
+    rows = make_behaviors(1, attempts=2, seed=9, signal=1.5)
+    told = {"question_key": question_key(question), "answer": None, "label": None, "label_source": None, "labels": []}
+    return [{**row, **told, "id": f"{question}:{row['id']}", "run_id": f"{question}:{row['run_id']}"} for row in rows]
+
+
+def test_what_only_stopping_learned_from_was_learned_from(tmp_path):
+    silent, unjudged = of_no_answer("Who knows?"), make_behaviors(1, attempts=2, seed=8, signal=1.5)
+    unjudged = [{**row, "label": None, "label_source": None, "labels": []} for row in unjudged]
+    rows = [*TRAIN, *silent, *unjudged]
+    dm = load_dm(train_dm(rows, VALIDATION, config=config(), out=tmp_path / "dm"))
+    assert dm.stopping is not None
+    assert dm.trained == {row["question_key"] for row in (*TRAIN, *VALIDATION, *silent)}
+
+
 SINGLE, SINGLES = make_behaviors(90, attempts=1, seed=1, signal=1.5), make_behaviors(40, attempts=1, seed=2, signal=1.5)
 
 

@@ -6,7 +6,7 @@ from simulated import simulate
 from training.synthetic import make_behaviors
 
 from drr_agent.dm import read_manifest
-from drr_agent.dm.calibration import SigmoidCalibration, log_loss
+from drr_agent.dm.calibration import SigmoidCalibration, fit_calibration, log_loss
 from drr_agent.dm.folder import load_dm, update_manifest
 from drr_agent.errors import ConfigError, DataError, DMError
 from drr_agent.evaluation.metrics import ece
@@ -154,6 +154,24 @@ def test_what_luck_changes_does_no_harm(answers, seed):
     fresh, model = tabulate(simulate(150, seed=9, draws=5)), recalibrate(answers, tabulate(simulate(150, seed=seed)))
     before, after = (log_loss(one.probabilities(fresh.columns), fresh.right) for one in (answers, model))
     assert after < before + 0.01
+
+
+def test_a_base_rate_is_that_of_the_questions_not_of_the_rows(answers):
+    """A question whose attempts were logged long counts no more than one that was logged short."""
+    short = [q._replace(attempts=q.attempts[:2], labels=q.labels[:2]) for q in simulate(150, seed=2)]
+    weighed = []
+
+    def fit(logits, right, groups, *, weights, seed):
+        weighed.append(dict.fromkeys(groups, 0.0))
+        for group, weight in zip(groups, weights, strict=True):
+            weighed[-1][group] += weight
+        return fit_calibration(logits, right, groups, weights=weights, seed=seed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("drr_agent.training.worth.fit_calibration", fit)
+        recalibrate(answers, tabulate([*short, *simulate(150, seed=3)]))
+    (counts,) = weighed
+    assert max(counts.values()) < 5 * min(counts.values()), "rows are one an answer and turn: 3 at most, or 36"
 
 
 def test_one_class_teaches_no_base_rate(answers):

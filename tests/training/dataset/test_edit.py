@@ -386,7 +386,7 @@ def test_a_part_of_a_part_and_what_it_merges_to(write, tmp_path):
     assert len(merged.manifest.sources) == 3
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.lists(st.integers(0, 15), min_size=1, max_size=10), min_size=1, max_size=3), st.randoms())
 def test_any_datasets_merge_to_their_union(tmp_path_factory, parts, random):
     root = tmp_path_factory.mktemp("edit")

@@ -89,7 +89,7 @@ def test_files_are_plain_parquet(folder):
     assert len({table.schema for table in tables}) == 1
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.permutations(range(12)), st.integers(0, 12))
 def test_order_and_number_of_harvests_do_not_matter(tmp_path_factory, order, cut):
     root = tmp_path_factory.mktemp("datasets")

@@ -320,7 +320,7 @@ def partial_sightings(draw):
     return draw(st.permutations(found))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(partial_sightings(), st.lists(st.integers(0, 18), max_size=3))
 def test_any_order_and_any_split_into_harvests_gives_the_same_rows(tmp_path_factory, found, cuts):
     root = tmp_path_factory.mktemp("staging")

@@ -173,7 +173,7 @@ def test_a_file_cut_off_anywhere_is_an_error(tmp_path: Path):
             list(read_hf_dataset(path))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=5))
 def test_changed_bytes_are_an_error_or_no_more_rows_than_there_were(tmp_path: Path, changes: list[tuple[int, int]]):
     path = tmp_path / "saved"

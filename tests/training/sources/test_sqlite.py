@@ -635,7 +635,7 @@ def test_every_run_is_given_or_a_loss_is_told(tmp_path):
 PLACE = st.floats(0, 1, exclude_max=True)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(flips=st.lists(st.tuples(PLACE, st.integers(0, 255)), max_size=30), size=st.just(1.0) | PLACE)
 def test_no_damage_of_a_file_does_more_than_cost_entries(tmp_path, whole, flips, size):
     content = bytearray(whole)
@@ -653,7 +653,7 @@ def whole(tmp_path_factory):
     return path.read_bytes()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kind=st.sampled_from(["msgpack", "json", "null", "pickle", ""]), blob=st.binary(max_size=60))
 def test_any_value_is_a_run_or_a_loss(tmp_path, kind, blob):
     path = tmp_path / "c.sqlite"

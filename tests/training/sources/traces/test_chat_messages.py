@@ -315,7 +315,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(JSON, JSON)
 def test_any_json_is_read_as_something_or_as_nothing(request: Any, response: Any):
     for is_call in (True, False):

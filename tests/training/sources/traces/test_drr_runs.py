@@ -338,7 +338,7 @@ PARTS = st.sampled_from([None, 5, "x", [], {}, START, RUN, [FIRST], [5], {"updat
 STATES = st.dictionaries(st.sampled_from(["drr", "drr_start", "drr_attempts", "output", "update"]), PARTS, max_size=3)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(STATES | PARTS, STATES | PARTS, st.sampled_from(["g", "a0", None])), min_size=1, max_size=4))
 def test_no_state_breaks_a_harvest(states: list[Any]):
     spans = [node(f"a{number}", response, request, parent) for number, (response, request, parent) in enumerate(states)]

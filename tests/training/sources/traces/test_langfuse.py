@@ -354,7 +354,7 @@ JSON = st.recursive(
 MANGLED = [name for name in call() if name not in ("id", "traceId", "type")]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(st.integers(0, 3), st.sampled_from([*MANGLED, "sessionId", "usage", "metadata"]), JSON),

@@ -390,7 +390,7 @@ class TestFeedback:
         assert [lost[2] for lost in lost_of(reader)] == ["feedback without a key"] * 2
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.randoms(use_true_random=False), dropped=st.integers(0, 3), data=st.data())
 def test_no_order_and_no_gap_breaks_a_harvest(order, dropped, data, log, tmp_path):
     """Rows out of order, missing, without kin or with cells that are something else: attempts are read, or told of."""

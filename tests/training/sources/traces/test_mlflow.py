@@ -350,7 +350,7 @@ PLACES = [
 ]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.sampled_from(PLACES), JSON), max_size=6),
     st.lists(st.tuples(st.integers(0, 3), st.integers(1, 200)), max_size=2),

@@ -486,7 +486,7 @@ FIELDS = ["name", "parent_id", "start_time", "end_time", "status", "events", "at
 ATTRIBUTES = [name for name in chat() if name != "gen_ai.operation.name"]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.sampled_from(FIELDS), JSON), max_size=3),
     st.lists(st.tuples(st.integers(0, 3), st.sampled_from(ATTRIBUTES), JSON), max_size=3),

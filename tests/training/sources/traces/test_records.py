@@ -143,7 +143,7 @@ def test_first_records_of_what_is_no_export(tmp_path: Path):
         list(read_records(tmp_path / "nothing"))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=20) | st.integers(), max_size=3), max_size=8))
 def test_arrays_are_read_in_windows_of_any_size(tmp_path: Path, rows: list[dict[str, Any]]):
     path = tmp_path / "export.json"

@@ -486,7 +486,7 @@ def places(value, path=()):
         yield from places(part, (*path, key))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_no_mangled_tree_breaks_a_harvest(data):
     rows = copy.deepcopy(data.draw(st.sampled_from(TREES)))

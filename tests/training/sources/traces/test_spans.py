@@ -375,7 +375,7 @@ def test_seconds_are_known_where_both_ends_are():
 IDS = st.sampled_from("abcdef")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.tuples(IDS, IDS | st.none(), st.sampled_from(["call", "agent", "other"]), st.booleans()), max_size=8)
 )
