@@ -14,7 +14,7 @@ import gzip
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ from benchmarks.verdicts import print_verdicts
 from benchmarks.vows import print_certificates
 from drr_agent.dm.folder import is_dm, load_dm
 from drr_agent.dm.fusion import Inputs
+from drr_agent.errors import DataError
 from drr_agent.replay.readings import Orders
 from drr_agent.replay.scores import score_rows
 from drr_agent.training.behaviors import Behavior, Split
@@ -109,7 +110,7 @@ def main() -> None:
     everything = {reasoner: log.rows(reasoner) for reasoner in log.reasoners}
     logits = {reasoner: prepare(log, rows) for reasoner, rows in everything.items()}
     texts = {reasoner: found["pairs"] for reasoner, found in logits.items()}
-    studies = {name: study(rows, texts[name], given.resplits) for name, rows in everything.items()}
+    studies = dict(study_all(everything, texts, given.resplits))
     print_scores(studies)
     for orders in ("shuffled", "logged"):
         print_standings(studies, {name: found["bce"] for name, found in logits.items()}, orders, given.max_turns)
@@ -147,6 +148,17 @@ def prepare(log: Log, rows: Sequence[Behavior]) -> dict[str, dict[str, float]]:
     log.train("bce", BCE)
     few = split(rows, 0)  # one resplit is enough for a rule that is not even tuned
     return {"pairs": log.logits("pairs", rows), "bce": log.logits("bce", few["calibration"] + few["test"])}
+
+
+def study_all(
+    everything: Mapping[str, list[Behavior]], texts: Mapping[str, dict[str, float]], resplits: int
+) -> Iterator[tuple[str, list[Study]]]:
+    """The studies of every Reasoner that a log says enough of."""
+    for reasoner, rows in everything.items():
+        try:
+            yield reasoner, study(rows, texts[reasoner], resplits)
+        except DataError as error:
+            print(f"\n{reasoner} is left out: {error}", flush=True)
 
 
 def print_scores(studies: Mapping[str, Sequence[Study]]) -> None:
