@@ -19,6 +19,7 @@ from drr_agent.dm.protocol import ScoreRequest
 from drr_agent.dm.terms import Term
 from drr_agent.encoding import TEMPLATE_DIGEST
 from drr_agent.errors import DMError
+from drr_agent.signals import DEFAULT_SIGNALS
 
 REQUESTS = [
     ScoreRequest("how many", "one and one", "two", signals={"confidence": 0.5}),
@@ -274,3 +275,9 @@ def test_a_token_that_is_called_auto_map_is_no_code(tmp_path):
     save(tmp_path)
     (tmp_path / "added.json").write_text('{"auto_map": 7}')
     load_dm(tmp_path, device="cpu")
+
+
+def test_the_dm_that_ships_knows_its_signals_and_when_to_stop():
+    dm = load_dm("pocket")
+    assert dm.stopping is not None
+    assert {term.name for term in dm.manifest.fusion.signals} <= set(DEFAULT_SIGNALS)
