@@ -32,7 +32,7 @@ def print_transfer(
     )
     for reasoner, (native, *_) in studies.items():
         own = native.parts
-        foreign = split(_others(everything, reasoner, own["fit"]), 0)
+        foreign = split(_others(everything, reasoner, own["fit"]), 1)  # a seed of its own: all of them are of one part
         fusion, foreign_scores = score(foreign, {}, "signals")
         model = learn(foreign, foreign_scores)
         if fusion is None:

@@ -112,7 +112,7 @@ def test_signals_dm_from_a_table_in_seconds(drr, attempts, tmp_path):
         pytest.param(["ask", "q", "--reasoner", "magic"], "'magic'", id="an unknown Reasoner"),
         pytest.param(["ask", " "], "must hold a question, got nothing", id="an empty question"),
         pytest.param(["ask", "q", "--dm", "none"], "expected a DM folder at 'none'", id="a missing DM"),
-        pytest.param(["ask", "q", "--threshold", "1.5"], "`threshold` must be in [0, 1], got 1.5", id="a threshold"),
+        pytest.param(["ask", "q", "--threshold", "1.5"], "a policy that accepts from one, got 1.5", id="a threshold"),
         pytest.param(["ask", "q", "--feedback", "shout"], "`feedback` must be one of", id="a feedback"),
         pytest.param(["distill", "none.jsonl", "--log", "l"], "found nothing", id="missing samples"),
         pytest.param(["distill", "x", "--log", "l", "--map", "gold"], "takes ROLE=COLUMN", id="a mapping"),
