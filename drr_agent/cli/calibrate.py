@@ -10,6 +10,8 @@ import typer
 from drr_agent.cli import options
 from drr_agent.cli.app import app
 from drr_agent.cli.calibrate_text import Fitted, tell_calibration
+from drr_agent.cli.console import errors
+from drr_agent.dm.certificate import percent
 from drr_agent.dm.folder import read_manifest, update_manifest
 from drr_agent.dm.manifest import DMManifest
 from drr_agent.dm.staging import changing
@@ -45,7 +47,7 @@ def calibrate(
     worth: Annotated[
         str | None,
         typer.Option(
-            help="What a right answer is worth to you: `50` or `50 calls`, `20000 tokens`, `0.5 usd`. By default "
+            help="What a right answer is worth to you: `50` or `50 calls`, `20000 tokens`, `0.05 usd`. By default "
             "50 calls, or what --mean-calls, or adaptive self-consistency's calls, allow.",
         ),
     ] = None,
@@ -107,6 +109,12 @@ def calibrate(
 
     with changing(dm) as folder:  # the old calibration goes with its threshold and certificate, or none of them does
         promise, fitted = _calibrate(folder, data, fit, terms)
+    for certificate in manifest.certificates:
+        errors.print(
+            f"the certificate of at most {percent(certificate.target_error)} wrong answers is dropped: it was of the "
+            "calibration before this one",
+            style="yellow",
+        )
     tell_calibration(fitted, promise, terms, dm=dm, data=data, json=json)
 
 
@@ -161,7 +169,7 @@ def _worth_in_calls(
     """A worth in Reasoner calls, as far as stopping is learned.
 
     Raises:
-        ConfigError: it is none, or more than that; or prices that no worth asks for.
+        ConfigError: it is none; or prices that no worth asks for.
         DataError: what it is in calls, these rows do not tell.
     """
     in_usd = worth is not None and any(unit in worth.casefold() for unit in ("usd", "$"))
@@ -180,12 +188,12 @@ def _worth_in_calls(
             raise DataError(f"{error}, or give prices: `--price-in` and `--price-out`") from error
         raise
     if calls > _MOST_CALLS:
-        raise ConfigError(
-            f"a right answer can be worth at most {_MOST_CALLS:,.0f} Reasoner calls, got {worth!r}, which is "
-            f"{calls:,.0f}: what one more turn brings is learned up to there; write `--worth {_MOST_CALLS:.0f}` "
-            "to think on while there is anything to gain"
+        errors.print(
+            f"{worth} is {calls:,.0f} Reasoner calls; what one more turn brings is learned up to {_MOST_CALLS:,.0f}, "
+            "which is taken: the loop thinks on while there is anything to gain",
+            style="yellow",
         )
-    return calls
+    return min(calls, _MOST_CALLS)
 
 
 def _calibrate(

@@ -7,6 +7,7 @@ import sys
 import warnings
 
 import pytest
+from dm.test_certificate import make_certificate
 from fakes import make_attempt, make_run
 from training.test_certification import behaviors
 
@@ -228,16 +229,27 @@ def learned(drr, folders):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        pytest.param(["--worth", "1e9"], "at most 2,000 Reasoner calls, got '1e9', which is 1,000,000,000", id="1e9"),
-        pytest.param(["--worth", "2001 calls"], "write `--worth 2000` to think on while", id="a little too much"),
         pytest.param(["--worth", "50", "--price-in", "1", "--price-out", "2"], "got '50'; drop them", id="in calls"),
         pytest.param(["--worth", "1 usd", "--price-in", "1"], "go together", id="half a price"),
         pytest.param(["--worth", "1 usd"], "or give prices: `--price-in` and `--price-out`", id="no price known"),
     ],
 )
-def test_a_worth_beyond_what_is_learned_is_refused(drr, learned, options, said):
+def test_a_worth_that_cannot_be_read_is_refused(drr, learned, options, said):
     _, err = drr("calibrate", *learned, "--quiet", *options, status=2)
     assert said in err
+
+
+def test_a_worth_beyond_what_is_learned_is_as_much_as_was(drr, learned):
+    _, err = drr("calibrate", *learned, "--quiet", "--worth", "1e9")
+    assert "1e9 is 1,000,000,000 Reasoner calls; what one more turn brings is learned up to 2,000" in err
+    assert read_manifest(learned[0]).stopping.worth == 2000
+
+
+def test_an_older_certificate_is_dropped_and_that_is_said(drr, learned):
+    update_manifest(learned[0], certificates=(make_certificate(target_error=0.3),))
+    _, err = drr("calibrate", *learned, "--quiet")
+    assert "the certificate of at most 30 % wrong answers is dropped" in err
+    assert read_manifest(learned[0]).certificates == ()
 
 
 def test_a_worth_in_usd_takes_prices(drr, learned):

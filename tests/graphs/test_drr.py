@@ -432,5 +432,5 @@ def test_the_picture_of_the_loop():
 
 
 def test_a_signal_that_the_dm_was_trained_with_must_be_computed():
-    with pytest.raises(ConfigError, match="got none for .*arithmetic_errors"):
+    with pytest.raises(ConfigError, match=r"got none for .*arithmetic_errors"):
         create_drr_graph(ScriptedChatModel(replies=[]), load_dm("pocket"), signals={})
