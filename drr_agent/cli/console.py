@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from drr_agent.evaluation.table import doubt_ranking
+
 _CONTROLS = re.compile(
     # C0 but tab and line feed, DEL and C1; marks that turn the direction of text; lone surrogates
     "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
@@ -52,3 +54,10 @@ def show_metrics(metrics: Mapping[str, float | None], folder: Path, *, json: boo
         table.add_row(name.replace("_", " "), shown)
     out.print(table)
     out.print(f"→ {folder}", highlight=False)
+
+
+def warn_of_ranking(within_question_auroc: float | None, auroc: float | None) -> None:
+    """Say so where a DM does not tell right attempts from wrong ones."""
+    doubt = doubt_ranking(within_question_auroc, auroc)
+    if doubt is not None:
+        errors.print(doubt, style="yellow", highlight=False)

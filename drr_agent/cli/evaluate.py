@@ -7,13 +7,13 @@ import typer
 
 from drr_agent.cli import options
 from drr_agent.cli.app import app
-from drr_agent.cli.console import errors, out, print_json
+from drr_agent.cli.console import out, print_json, warn_of_ranking
 from drr_agent.cli.inputs import open_dm, open_reasoner, pairs, read_questions, wordings
 from drr_agent.errors import ConfigError
 from drr_agent.evaluation.evaluate import EvaluateConfig
 from drr_agent.evaluation.evaluate import evaluate as run
 from drr_agent.evaluation.report import Report, write_report
-from drr_agent.evaluation.table import describe_dm, doubt_ranking, render_table
+from drr_agent.evaluation.table import describe_dm, render_table
 
 _FEWEST_TURNS = 2
 
@@ -84,9 +84,8 @@ def evaluate(
 
 def show_report(report: Report, folder: Path, *, json: bool) -> None:
     """The table, the DM and the verdict, or the whole report as JSON."""
-    doubt = None if report.dm is None else doubt_ranking(report.dm.within_question_auroc, report.dm.auroc)
-    if doubt is not None:
-        errors.print(doubt, style="yellow", highlight=False)
+    if report.dm is not None:
+        warn_of_ranking(report.dm.within_question_auroc, report.dm.auroc)
     if json:
         print_json(report.model_dump(mode="json"))
         return

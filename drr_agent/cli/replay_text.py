@@ -6,8 +6,8 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from drr_agent.cli.console import errors, out, print_json
-from drr_agent.evaluation.table import doubt_ranking, number, percent, points
+from drr_agent.cli.console import out, print_json, warn_of_ranking
+from drr_agent.evaluation.table import number, percent, points
 from drr_agent.replay.report import PAGE, REPLAY, Comparison, Point, ReplayReport
 from drr_agent.replay.wording import (
     at_equal_cost,
@@ -28,9 +28,8 @@ _TOP = 5
 
 def show_replay(report: ReplayReport, folder: Path, *, json: bool) -> None:
     """The table, what the log cannot tell and the verdict, or the whole record as JSON."""
-    doubt = None if report.dm is None else doubt_ranking(report.dm.within_question_auroc, report.dm.auroc)
-    if doubt is not None:
-        errors.print(doubt, style="yellow", highlight=False)
+    if report.dm is not None:
+        warn_of_ranking(report.dm.within_question_auroc, report.dm.auroc)
     if json:
         print_json(report.model_dump(mode="json"))
         return

@@ -7,9 +7,8 @@ from rich.table import Table
 
 from drr_agent.cli import options
 from drr_agent.cli.app import app
-from drr_agent.cli.console import errors, out, print_json, show_metrics
+from drr_agent.cli.console import errors, out, print_json, show_metrics, warn_of_ranking
 from drr_agent.dm.folder import read_manifest
-from drr_agent.evaluation.table import doubt_ranking
 from drr_agent.training.config import LoraConfig, TrainConfig
 from drr_agent.training.curve import learning_curve_on
 from drr_agent.training.curve_record import Curve
@@ -121,9 +120,7 @@ def train(
     metrics = manifest.metrics["validation"]
     if manifest.no_stopping is not None:
         errors.print(f"when to stop was not learned: {manifest.no_stopping}", style="yellow", highlight=False)
-    doubt = doubt_ranking(metrics["within_question_auroc"], metrics["auroc"])
-    if doubt is not None:
-        errors.print(doubt, style="yellow", highlight=False)
+    warn_of_ranking(metrics["within_question_auroc"], metrics["auroc"])
     if learned is None:
         show_metrics(metrics, folder, json=json)
         return
