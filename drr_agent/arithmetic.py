@@ -47,16 +47,21 @@ _OVER = re.compile(r"\\[dt]?frac\{([^{}]{1,60})\}\{([^{}]{1,60})\}")
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
 _LETTER_X = re.compile(r"(?<=\d)\s*[xX]\s*(?=\$?\d)")
 _BLANKS = re.compile(r"\s+")
-_SPACES = re.compile(r" ?([-+*/=^()]) ?")
-"""Over blanks that were made one: where many may stand, each of them would start a search of the rest."""
+_SPACES = re.compile(r"(?:(?<![^\W\d_]{2}) | (?!\())?([-+*/=^()]) ?")
+"""Over blanks that were made one: where many may stand, each of them would start a search of the rest. One between a
+word and a bracket stays, since the bracket is then no product or call."""
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
 _OPERAND = re.compile(_NUMBER)
 _PERCENT = re.compile(rf"({_NUMBER})%")
 _TERM = rf"\(*-?\$?{_NUMBER}%?\)*"
-_CALCULATION = re.compile(
-    # not the tail of something longer, such as `x+2+3=7`, nor with a result that goes on, such as `12-5=7+3=10`
-    rf"(?<![\w.,)%$^*/+\-(])(?P<left>{_TERM}(?:[-+*/]{_TERM})+)=(?P<right>-?\$?{_NUMBER})(?![\d%^*/+\-(]|[.,]\d)"
+_PART_OF_MORE = (
+    r"(?<![\w.,)%$^*/+\-(])(?<!\d:)(?<!\d )"
+    r"(?<![%\d] of )(?<!percent of )(?<!half of )(?<!third of )(?<!quarter of )"
 )
+"""What no calculation stands after: it is the tail of `x+2+3`, `5:30+20`, `1 1/2+1` or `20% of 50+5`."""
+_GOES_ON = r"(?![\d%^*/+\-(]|[.,:]\d)"
+"""What follows no result: `7+3`, `5:50`."""
+_CALCULATION = re.compile(rf"{_PART_OF_MORE}\$*(?P<left>{_TERM}(?:[-+*/]{_TERM})+)=(?P<right>-?\$?{_NUMBER}){_GOES_ON}")
 _LONGEST = 200
 """Characters of either side of a calculation; a longer one is not looked at, nor would Python read its number."""
 

@@ -4,7 +4,7 @@ What is asked of an option is missing unless the question gives options by lette
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from drr_agent.arithmetic import Numbers, read_numbers
@@ -12,19 +12,44 @@ from drr_agent.grading import parse_choice
 from drr_agent.signals.given import Signal, SignalInput
 from drr_agent.signals.numbers import read_working
 
-_OPTION = re.compile(r"(?<!\w)\(?([A-J])(?:\)|[.:](?=\s|\d))")
+_OPTION = re.compile(r"(?<!\w)(?P<opening>\()?(?P<letter>[A-J])(?P<closing>\)|[.:](?=\s|\d))")
 """Where an option begins, such as `A)`, `(B)` or `C.`."""
+_NAMED = re.compile(r"\W*+(?:(?:or|and)\b\W*+)?")
+"""What stands behind a letter that only names its option: `Reply with (A) or (B).`"""
 
 
 @lru_cache(maxsize=16)
 def read_options(question: str) -> Mapping[str, str]:
-    """The text of each option by its letter, from the last `A` on; none unless there are `A` and `B`."""
-    marks = list(_OPTION.finditer(question))
-    starts = [place for place, mark in enumerate(marks) if mark[1] == "A"]
-    marks = marks[starts[-1] :] if starts else []
-    ends = [mark.start() for mark in marks[1:]] + [len(question)]
-    options = {mark[1]: question[mark.end() : end].strip() for mark, end in zip(marks, ends, strict=False)}
-    return options if "B" in options else {}
+    """The text of each option by its letter; none unless there are `A` and `B`.
+
+    Options go on from `A` in one style, such as `(A) … (B) …`. The longest list counts, of equals the last: a letter
+    within an option, or in what is said about the reply, begins none.
+    """
+    lists: list[list[re.Match[str]]] = []
+    growing: dict[tuple[str | None, ...], list[re.Match[str]]] = {}
+    for mark in _OPTION.finditer(question):
+        letter, style = mark["letter"], (mark["opening"], mark["closing"])
+        marks = growing.pop((*style, chr(ord(letter) - 1)), None)
+        if letter == "A":
+            marks = []
+            lists.append(marks)
+        if marks is not None:
+            marks.append(mark)
+            growing[*style, letter] = marks
+    told = [marks for marks in lists if len(marks) > 1 and _tells(question, marks)]
+    marks = max(reversed(told), key=len, default=[])
+    ends = _ends(question, marks)
+    return {mark["letter"]: question[mark.end() : end].strip() for mark, end in zip(marks, ends, strict=False)}
+
+
+def _tells(question: str, marks: Sequence[re.Match[str]]) -> bool:
+    """Whether something stands behind each letter."""
+    ends = _ends(question, marks)
+    return not any(_NAMED.fullmatch(question, mark.end(), end) for mark, end in zip(marks, ends, strict=True))
+
+
+def _ends(question: str, marks: Sequence[re.Match[str]]) -> list[int]:
+    return [mark.start() for mark in marks[1:]] + [len(question)]
 
 
 def option_in_working(given: SignalInput) -> float | None:

@@ -34,7 +34,7 @@ def read_flow(question: str, rationale: str) -> Flow | None:
         ungrounded += sum(value not in known for value in calculation.operands)
         operands += calculation.operands
         results.append(calculation.result)
-        known |= {calculation.result}
+        known |= {abs(calculation.result)}  # an operand has no sign: a minus before it is an operation
     return Flow(tuple(operands), tuple(results), ungrounded) if results else None
 
 
@@ -58,11 +58,11 @@ def repeated_operands(given: SignalInput) -> float | None:
 
 def unused_results(given: SignalInput) -> float | None:
     """How many results are neither calculated with nor the answer."""
-    flow = _flow(given)
+    flow, answer = _flow(given), read_answer(given.draft["answer"])
     if flow is None:
         return None
-    ends = {*flow.operands, read_answer(given.draft["answer"])}
-    return float(sum(value not in ends for value in flow.results))
+    ends = set(flow.operands) if answer is None else {*flow.operands, abs(answer)}
+    return float(sum(abs(value) not in ends for value in flow.results))
 
 
 def unused_result_share(given: SignalInput) -> float | None:
