@@ -1,9 +1,9 @@
 """What the loop is worth on logs of real Reasoners, against adaptive self-consistency at its best setting.
 
-The text classifier is trained once, on questions of its own. The other questions are split again and again: fusion,
-calibration and policy are fitted on one part, settings are chosen on a second, and every figure is of the third, over
-attempts in logged and in shuffled order. What a stage has made is kept under `--out`, so that an interrupted run goes
-on, and scores are kept by content. A GPU is used where there is one.
+The text classifier is trained once, on questions of its own, which teach signals, too. The other questions are split
+again and again: fusion, calibration and policy are fitted on one part, settings are chosen on a second, and every
+figure is of the third, over attempts in logged and in shuffled order. What a stage has made is kept under `--out`, so
+that an interrupted run goes on, and scores are kept by content. A GPU is used where there is one.
 
     python -m benchmarks.real_logs ../shared/data/math_k5.jsonl.gz
     python -m benchmarks.real_logs ../shared/data/sports_k5.jsonl.gz --steps 100
@@ -60,9 +60,9 @@ class Log(NamedTuple):
         """Those that made the attempts."""
         return sorted(self.dataset.manifest.reasoners)
 
-    def rows(self, reasoner: str) -> list[Behavior]:
-        """The attempts of a Reasoner at the questions that no classifier was trained on."""
-        return [row for row in self.dataset.iter_rows("test") if row["reasoner"] == reasoner]
+    def rows(self, reasoner: str, splits: Sequence[Split] = ("test",)) -> list[Behavior]:
+        """The attempts of a Reasoner; by default at the questions that no classifier was trained on."""
+        return [row for split in splits for row in self.dataset.iter_rows(split) if row["reasoner"] == reasoner]
 
     def logits(self, folder: str, rows: Sequence[Behavior]) -> dict[str, float]:
         """A classifier's logits, by row."""
@@ -110,7 +110,8 @@ def main() -> None:
     everything = {reasoner: log.rows(reasoner) for reasoner in log.reasoners}
     logits = {reasoner: prepare(log, rows) for reasoner, rows in everything.items()}
     texts = {reasoner: found["pairs"] for reasoner, found in logits.items()}
-    studies = dict(study_all(everything, texts, given.resplits))
+    taught = {reasoner: log.rows(reasoner, ("train", "validation")) for reasoner in log.reasoners}
+    studies = dict(study_all(everything, texts, given.resplits, taught))
     print_scores(studies)
     for orders in ("shuffled", "logged"):
         print_standings(studies, {name: found["bce"] for name, found in logits.items()}, orders, given.max_turns)
@@ -151,12 +152,15 @@ def prepare(log: Log, rows: Sequence[Behavior]) -> dict[str, dict[str, float]]:
 
 
 def study_all(
-    everything: Mapping[str, list[Behavior]], texts: Mapping[str, dict[str, float]], resplits: int
+    everything: Mapping[str, list[Behavior]],
+    texts: Mapping[str, dict[str, float]],
+    resplits: int,
+    taught: Mapping[str, list[Behavior]],
 ) -> Iterator[tuple[str, list[Study]]]:
     """The studies of every Reasoner that a log says enough of."""
     for reasoner, rows in everything.items():
         try:
-            yield reasoner, study(rows, texts[reasoner], resplits)
+            yield reasoner, study(rows, texts[reasoner], resplits, taught[reasoner])
         except DataError as error:
             print(f"\n{reasoner} is left out: {error}", flush=True)
 

@@ -19,7 +19,7 @@ from drr_agent.questions import unit_of
 from drr_agent.stopping import StoppingModel
 from drr_agent.training.behaviors import Behavior, is_labelled
 from drr_agent.training.config import TrainConfig
-from drr_agent.training.judgment import fuse_held_out
+from drr_agent.training.fusing import fuse_held_out
 from drr_agent.training.logged import LabelledQuestion, label_questions
 from drr_agent.training.paths import tabulate
 from drr_agent.training.stopping import fit_stopping
@@ -47,13 +47,17 @@ def split(rows: Sequence[Behavior], seed: int, shares: Mapping[str, float] = SHA
 
 
 def score(
-    parts: Mapping[str, list[Behavior]], logits: Mapping[str, float], inputs: Inputs
+    parts: Mapping[str, list[Behavior]], logits: Mapping[str, float], inputs: Inputs, taught: Sequence[Behavior] = ()
 ) -> tuple[Fusion | None, dict[str, Score]]:
-    """Fuse on `fit`, calibrate there too, and score everything: attempts of `fit` by fusions that left them out."""
+    """Fuse on `fit`, calibrate there too, and score everything: attempts of `fit` by fusions that left them out.
+
+    `taught` are attempts that the classifier was trained on: they teach signals, and not what its logits are worth.
+    """
     rows = [row for part in parts.values() for row in part if row["answer"] is not None]
-    evidence = {row["id"]: Evidence(logits.get(row["id"]), row["signals"]) for row in rows}
-    learned = [row for row in parts["fit"] if is_labelled(row)]
-    fusion, readings = fuse_held_out(learned, rows, evidence, TrainConfig(inputs=inputs))
+    evidence = {row["id"]: Evidence(logits.get(row["id"]), row["signals"]) for row in (*taught, *rows)}
+    heard = [row for row in parts["fit"] if is_labelled(row)]
+    learned = [*(row for row in taught if is_labelled(row)), *heard]
+    fusion, readings = fuse_held_out(learned, heard, rows, evidence, TrainConfig(inputs=inputs))
     known = [row for row in (*parts["fit"], *parts["calibration"]) if is_labelled(row)]
     found = fit_calibration(
         [readings[row["id"]].fused for row in known],
@@ -116,13 +120,20 @@ class Study(NamedTuple):
         return "both" if "both" in self.scores else "signals"
 
 
-def study(rows: Sequence[Behavior], text: Mapping[str, float], resplits: int) -> list[Study]:
-    """Fit every kind of DM on each resplit."""
+def study(
+    rows: Sequence[Behavior], text: Mapping[str, float], resplits: int, taught: Sequence[Behavior] = ()
+) -> list[Study]:
+    """Fit every kind of DM on each resplit, signals alone on the attempts that the classifier was trained on, too."""
     kinds: tuple[Inputs, ...] = ("text", "signals", "both") if text else ("signals",)
     found = []
     for seed in range(resplits):
         parts = split(rows, seed)
-        scores = {kind: score(parts, text, kind)[1] for kind in kinds}
-        found.append(Study(parts, scores, {kind: learn(parts, said) for kind, said in scores.items()}))
+        scores: dict[Inputs, dict[str, Score]] = {}
+        models: dict[Inputs, StoppingModel] = {}
+        for kind in kinds:
+            learned = {**parts, "fit": [*taught, *parts["fit"]]} if kind == "signals" else parts
+            scores[kind] = score(learned, text, kind, taught if kind == "both" else ())[1]
+            models[kind] = learn(learned, scores[kind])
+        found.append(Study(parts, scores, models))
         print(f"resplit {seed + 1} of {resplits}, {rows[0]['reasoner']}", file=sys.stderr, flush=True)
     return found

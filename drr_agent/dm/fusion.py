@@ -1,10 +1,10 @@
-"""Fusion: one logit from what the text classifier says and what the signals say.
+"""Fusion: one logit from what the signals say, and the text classifier where there is one.
 
 A logistic regression, stored as plain numbers. It is fitted to single attempts, for the probability, and to pairs of
-a right and a wrong attempt at one question, for their order, which is what the loop lives on.
+a right and a wrong attempt at one question, for their order, which is what the loop lives on. The classifier's part is
+added by `drr_agent.dm.stacking`.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -13,14 +13,12 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 from drr_agent.dm.folds import Floats, two_classes
 from drr_agent.dm.regression import fit_regression
-from drr_agent.dm.terms import Input, Term, read_input
+from drr_agent.dm.terms import Term, read_input
 from drr_agent.errors import DataError
 
 Inputs = Literal["text", "signals", "both"]
 """What a DM reads."""
 
-_TEXT = "logit"
-"""The name of the classifier's part."""
 _WORTHWHILE = 0.002
 """Of the log loss, to be saved by lines that bend; less than that is noise."""
 
@@ -69,33 +67,30 @@ def fit_fusion(
     labels: Sequence[bool],
     groups: Sequence[str],
     *,
-    inputs: Inputs,
     signals: Sequence[str] | None = None,
     signs: Mapping[str, int] | None = None,
     pair_weight: float = 1.0,
     like: Fusion | None = None,
     seed: int = 0,
 ) -> Fusion:
-    """Fit the weights; the penalty, and whether lines bend, are chosen by log loss on questions held out.
+    """Fit the weights of signals; the penalty, and whether lines bend, are chosen by log loss on questions held out.
 
     Args:
-        rows: what is known of each attempt; logits must come from a classifier that was not trained on these rows.
+        rows: what is known of each attempt; the classifier's logits are not looked at.
         labels: whether each attempt is right.
         groups: each attempt's question.
-        inputs: which of the evidence to use. Inputs that never vary are left out.
-        signals: names of the signals to use; by default all that occur.
-        signs: of signals that only speak for an attempt (1) or against it (-1), where sense says so; the text only
-            speaks for it. An input that comes out the other way round is left out.
+        signals: names of the signals to use; by default all that occur. Those that never vary are left out.
+        signs: of signals that only speak for an attempt (1) or against it (-1), where sense says so. One that comes
+            out the other way round is left out.
         pair_weight: weight of the mean loss over pairs, beside the mean loss over attempts.
         like: a fusion of rows like these, whose choices to take.
         seed: of the folds.
 
     Raises:
-        DataError: one class only, a row without the logit that is asked for, or no input that varies.
+        DataError: one class only, or no signal that varies.
     """
-    names = () if inputs == "text" else _signal_names(rows) if signals is None else signals
+    names = _signal_names(rows) if signals is None else signals
     columns = {name: _column([row.signals.get(name) for row in rows]) for name in names}
-    text = None if inputs == "signals" else _text_column(rows)
 
     def fit(*, bends: bool) -> Fitted:
         penalty = None if like is None else like.regularization
@@ -103,7 +98,6 @@ def fit_fusion(
             columns,
             labels,
             groups,
-            text=text,
             bends=bends,
             signs=signs,
             pair_weight=pair_weight,
@@ -130,7 +124,6 @@ def fit_columns(
     labels: Sequence[bool],
     groups: Sequence[str],
     *,
-    text: Floats | None = None,
     bends: bool = False,
     pair_weight: float = 1.0,
     row_weights: Floats | None = None,
@@ -144,8 +137,7 @@ def fit_columns(
         columns: by the signal's name; each of shape (n,).
         labels: as for `fit_fusion`, and so `groups`, `pair_weight` and `seed`.
         groups: each row's question.
-        text: the classifier's logits, shape (n,), where there is one.
-        bends: whether the lines of signals may bend, those with a sign aside.
+        bends: whether lines may bend, those of signals with a sign aside.
         pair_weight: weight of the mean loss over pairs, beside the mean loss over rows.
         row_weights: what each row counts, above 0; shape (n,). By default all count alike.
         signs: as for `fit_fusion`.
@@ -153,17 +145,16 @@ def fit_columns(
         seed: of the folds.
 
     Raises:
-        DataError: one class only, or no input that varies.
+        DataError: one class only, or no signal that varies.
     """
     right = two_classes(labels, groups, what="the fusion")
-    wanted = {_TEXT: 1, **(signs or {})}
-    logit = None if text is None else read_input(_TEXT, text, bends=False)
+    wanted = signs or {}
     described = (read_input(name, column, bends=bends and name not in wanted) for name, column in columns.items())
-    used = [one for one in (logit, *described) if one is not None]
+    used = [one for one in described if one is not None]
     if not used:
         raise DataError(
-            f"expected an input that varies over the {len(right)} rows, got none for the signals {list(columns)!r} "
-            f"{'and no text' if text is None else 'and the text'}; log more signals, or train on the text"
+            f"expected a signal that varies over the {len(right)} rows, got none of {list(columns)!r}; "
+            "log more signals, or train on the text alone"
         )
     blocks = [np.column_stack(list(one.columns())) for one in used]
     model = fit_regression(
@@ -181,28 +172,14 @@ def fit_columns(
         seed=seed,
     )
     ends = np.cumsum([block.shape[1] for block in blocks])[:-1]
-    terms = _terms(used, np.split(np.array(model.weights), ends))
+    weights = np.split(np.array(model.weights), ends)
     fusion = Fusion(
-        text=None if logit is None else terms[0],
-        signals=tuple(terms if logit is None else terms[1:]),
+        text=None,
+        signals=tuple(one.term(block.tolist()) for one, block in zip(used, weights, strict=True)),
         intercept=model.intercept,
         regularization=model.regularization,
     )
     return Fitted(fusion, model.loss)
-
-
-def _terms(inputs: Sequence[Input], weights: Sequence[Floats]) -> list[Term]:
-    return [one.term(block.tolist()) for one, block in zip(inputs, weights, strict=True)]
-
-
-def _text_column(rows: Sequence[Evidence]) -> Floats:
-    unknown = sum(row.logit is None or not math.isfinite(row.logit) for row in rows)
-    if unknown:
-        raise DataError(
-            f"expected a finite classifier logit in every row, got {unknown} of {len(rows)} without; "
-            "leave those rows out, or fuse signals alone"
-        )
-    return _column([row.logit for row in rows])
 
 
 def _column(values: Sequence[float | None]) -> Floats:

@@ -54,6 +54,13 @@ class Term(BaseModel):
     missing: FiniteFloat = 0.0
     """Log odds that a missing value adds."""
 
+    def times(self, factor: float) -> "Term":
+        """The term that adds so many times as much."""
+        bends = tuple(Bend(at=bend.at, weight=factor * bend.weight) for bend in self.bends)
+        return self.model_copy(
+            update={"weight": factor * self.weight, "bends": bends, "missing": factor * self.missing}
+        )
+
     def part(self, value: float | None) -> float:
         """Log odds that a value adds; a value that is not finite is missing."""
         if value is None or not math.isfinite(value):

@@ -1,28 +1,23 @@
 """From what is read of each attempt to what the DM says of it: fusion, calibration, and when to stop.
 
-The text classifier learned on the training split, so the fusion weighs its logits on validation, where they are as
-uncertain as live; signals alone learn from the training split. What is learned on top of the fusion, the calibration
-and when to stop, sees each row with the logit of a fusion that was fitted without its question.
+Signals learn from the training split. So did the text classifier, and its logits are weighed beside theirs on
+validation, where they are as uncertain as live. What is learned on top of the fusion, the calibration and when to stop,
+sees each row with the logit of a fusion that was fitted without its question.
 """
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from drr_agent.dm.calibration import Calibration
-from drr_agent.dm.folds import grouped_folds
-from drr_agent.dm.fusion import Evidence, Fusion, fit_fusion
+from drr_agent.dm.fusion import Evidence, Fusion
 from drr_agent.dm.manifest import Metrics
-from drr_agent.dm.models import Reading, read_evidence
 from drr_agent.dm.protocol import Score
 from drr_agent.errors import DataError
-from drr_agent.questions import unit_of
-from drr_agent.signals import SIGNAL_SIGNS
 from drr_agent.stopping import StoppingModel
 from drr_agent.training.behaviors import Behavior, is_labelled, to_request
 from drr_agent.training.calibrate import calibrate_readings
 from drr_agent.training.config import TrainConfig
+from drr_agent.training.fusing import fuse_held_out
 from drr_agent.training.logged import label_questions
 from drr_agent.training.stopping import fit_stopping
 from drr_agent.training.weights import weigh_rows
@@ -64,17 +59,18 @@ def learn_judgment(
     Raises:
         DataError: validation holds one class only, or nothing that varies.
     """
-    runs = [row for row in ([*train, *validation] if classifier is None else validation) if row["answer"] is not None]
-    evidence = dict(zip((row["id"] for row in runs), _evidence(runs, classifier), strict=True))
+    logged = [*train, *validation] if classifier is None else validation  # what is read as it would be live
+    runs = [row for row in logged if row["answer"] is not None]
     judged = [row for row in validation if is_labelled(row)]
-    fusion, readings = fuse_held_out(teaching if classifier is None else judged, runs, evidence, config)
+    evidence = {row["id"]: Evidence(None, row["signals"]) for row in teaching} | _read_texts(runs, classifier)
+    fusion, readings = fuse_held_out(teaching, judged, runs, evidence, config)
     weights = weigh_rows(validation)
     counted = [row for row in judged if weights[row["id"]] > 0]
     calibration, metrics = calibrate_readings(
         [readings[row["id"]] for row in counted], counted, weights=weights, seed=config.seed
     )
     scores = {name: Score(calibration.probability(fused), fused) for name, (_, fused) in readings.items()}
-    stopping = _learn_stopping(validation if classifier is not None else [*train, *validation], scores, config.seed)
+    stopping = _learn_stopping(logged, scores, config.seed)
     learned = {row["question_key"] for row in (*teaching, *judged)} | stopping.learned
     return Judgment(fusion, calibration, metrics, stopping.model, stopping.reason, frozenset(learned))
 
@@ -97,40 +93,6 @@ def _learn_stopping(rows: Sequence[Behavior], scores: dict[str, Score], seed: in
     return _Stopping(model, None, frozenset(question.key[0] for question in questions if question.key))
 
 
-def _evidence(rows: Sequence[Behavior], classifier: "TextClassifier | None") -> list[Evidence]:
+def _read_texts(rows: Sequence[Behavior], classifier: "TextClassifier | None") -> dict[str, Evidence]:
     logits = [None] * len(rows) if classifier is None else classifier.logits([to_request(row) for row in rows])
-    return [Evidence(logit, row["signals"]) for logit, row in zip(logits, rows, strict=True)]
-
-
-def fuse_held_out(
-    learned: Sequence[Behavior], rows: Sequence[Behavior], evidence: dict[str, Evidence], config: TrainConfig
-) -> tuple[Fusion | None, dict[str, Reading]]:
-    """The fusion of some rows, and what is read in all: where a question was learned from, by one that left it out."""
-    if config.inputs == "text":
-        return None, _read(rows, evidence, None)
-
-    def fit(some: Sequence[Behavior], like: Fusion | None = None) -> Fusion:
-        return fit_fusion(
-            [evidence[row["id"]] for row in some],
-            [row["label"] == "correct" for row in some],
-            [row["question_key"] for row in some],
-            inputs=config.inputs,
-            signals=config.signals,
-            signs=SIGNAL_SIGNS,
-            like=like,
-            seed=config.seed,
-        )
-
-    fusion = fit(learned)
-    readings = _read(rows, evidence, fusion)
-    labels = np.array([row["label"] == "correct" for row in learned], dtype=np.float64)
-    for fold in grouped_folds(labels, [row["question_key"] for row in learned], seed=config.seed):
-        held_out = {unit_of(learned[place]["question_key"]) for place in fold.held_out}
-        without = fit([learned[place] for place in fold.fit], fusion)
-        readings |= _read([row for row in rows if unit_of(row["question_key"]) in held_out], evidence, without)
-    return fusion, readings
-
-
-def _read(rows: Sequence[Behavior], evidence: dict[str, Evidence], fusion: Fusion | None) -> dict[str, Reading]:
-    names = [row["id"] for row in rows]
-    return dict(zip(names, read_evidence(fusion, [evidence[name] for name in names]), strict=True))
+    return {row["id"]: Evidence(logit, row["signals"]) for logit, row in zip(logits, rows, strict=True)}

@@ -1,7 +1,7 @@
 """Train: from labelled behaviors to a DM folder.
 
-The classifier learns on the training split; the fusion weighs its logits on validation, where they are as uncertain as
-they will be live. The first calibration is on validation too: `drr_agent.training.calibrate` fits the one to use.
+Classifier and signals learn on the training split, and weigh against each other on validation, where logits are as
+uncertain as they will be live. The first calibration is on validation too: `drr_agent.training.calibrate` fits the one to use.
 """
 
 import os

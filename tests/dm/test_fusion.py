@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from drr_agent.dm.fusion import Evidence, Fusion, fit_columns, fit_fusion
 from drr_agent.dm.terms import Bend, Term
 from drr_agent.errors import DataError
-from drr_agent.evaluation.metrics import auroc, within_question_auroc
 
 
 def make_evidence(*, questions=150, seed=0, text=0.0, offset=0.0, signal=0.0, missing=0.0):
@@ -36,47 +35,20 @@ def make_evidence(*, questions=150, seed=0, text=0.0, offset=0.0, signal=0.0, mi
     return rows, labels, groups
 
 
-@pytest.mark.parametrize(
-    ("inputs", "text", "signals"),
-    [
-        pytest.param("text", True, [], id="text"),
-        pytest.param("signals", False, ["value"], id="signals"),
-        pytest.param("both", True, ["value"], id="both"),
-    ],
-)
-def test_inputs_are_settings_and_what_never_varies_is_left_out(inputs, text, signals):
-    fusion = fit_fusion(*make_evidence(text=1.0, signal=1.0), inputs=inputs)
-    assert (fusion.text is not None) == text
-    assert [term.name for term in fusion.signals] == signals
-
-
-def test_both_together_beat_each_alone_on_fresh_questions():
-    settings = {"text": 1.0, "signal": 1.0}
-    rows, labels, _ = make_evidence(seed=1, questions=600, **settings)
-    fusions = {kind: fit_fusion(*make_evidence(**settings), inputs=kind) for kind in ("text", "signals", "both")}
-    area = {kind: auroc([fusion.fuse(row) for row in rows], labels) for kind, fusion in fusions.items()}
-    assert area["both"] > max(area["text"], area["signals"]) + 0.03
-
-
-def test_pairs_keep_the_order_within_a_question_that_the_text_alone_knows():
-    settings = {"text": 1.5, "offset": 3.0, "signal": 0.8}
-    rows, labels, groups = make_evidence(seed=1, questions=600, **settings)
-
-    def within(pair_weight):
-        fusion = fit_fusion(*make_evidence(**settings), inputs="both", pair_weight=pair_weight)
-        return within_question_auroc([fusion.fuse(row) for row in rows], labels, groups)
-
-    assert within(1.0) > within(0.0) + 0.02
+def test_what_never_varies_is_left_out():
+    fusion = fit_fusion(*make_evidence(text=1.0, signal=1.0))
+    assert [term.name for term in fusion.signals] == ["value"]
+    assert fusion.text is None
 
 
 def test_a_missing_value_says_what_it_said_in_training():
-    fusion = fit_fusion(*make_evidence(missing=0.6), inputs="signals")
+    fusion = fit_fusion(*make_evidence(missing=0.6))
     absent, typical = (fusion.fuse(Evidence(None, {"value": value})) for value in (None, 0.0))
     assert absent > typical + 2, "only right attempts lacked the value"
 
 
 def test_a_value_that_was_never_missing_counts_as_typical_when_it_is():
-    fusion = fit_fusion(*make_evidence(signal=1.0), inputs="signals")
+    fusion = fit_fusion(*make_evidence(signal=1.0))
     (term,) = fusion.signals
     typical = fusion.fuse(Evidence(None, {"value": term.unit * math.sinh(term.center)}))
     for absent in ({"value": None}, {}, {"value": math.nan}, {"unknown": 1.0}):
@@ -86,7 +58,7 @@ def test_a_value_that_was_never_missing_counts_as_typical_when_it_is():
 def test_one_wild_value_in_training_changes_little():
     rows, labels, groups = make_evidence(signal=1.0)
     wild = [Evidence(rows[0].logit, {"value": 1e9}), *rows[1:]]
-    plain, touched = (fit_fusion(given, labels, groups, inputs="signals").signals[0] for given in (rows, wild))
+    plain, touched = (fit_fusion(given, labels, groups).signals[0] for given in (rows, wild))
     assert touched.weight == pytest.approx(plain.weight, rel=0.3)
     assert touched.scale == pytest.approx(plain.scale, rel=0.05)
 
@@ -94,9 +66,7 @@ def test_one_wild_value_in_training_changes_little():
 def test_named_signals_alone_are_used():
     rows, labels, groups = make_evidence(signal=1.0)
     rows = [Evidence(row.logit, {**row.signals, "copy": row.signals["value"]}) for row in rows]
-    assert [term.name for term in fit_fusion(rows, labels, groups, inputs="signals", signals=["copy"]).signals] == [
-        "copy"
-    ]
+    assert [term.name for term in fit_fusion(rows, labels, groups, signals=["copy"]).signals] == ["copy"]
 
 
 @given(value=st.floats(-1e6, 1e6), step=st.floats(0, 1e6), weight=st.floats(0, 10))
@@ -107,24 +77,23 @@ def test_a_term_rises_with_its_value_and_grows_slowly(value, step, weight):
 
 
 def test_a_fusion_survives_json():
-    fusion = fit_fusion(*make_evidence(text=1.0, missing=0.3), inputs="both")
+    fusion = fit_fusion(*make_evidence(missing=0.3))
     assert Fusion.model_validate_json(fusion.model_dump_json()) == fusion
 
 
 @pytest.mark.parametrize(
-    ("change", "inputs", "message"),
+    ("change", "message"),
     [
-        pytest.param(lambda r, y: (r, [True] * len(y)), "both", "600 right and 0 wrong", id="one-class"),
-        pytest.param(lambda r, y: ([Evidence(None, {}), *r[1:]], y), "both", "1 of 600 without", id="no-logit"),
-        pytest.param(lambda r, y: ([Evidence(1.0, {"a": 1.0})] * len(r), y), "signals", "varies", id="flat"),
-        pytest.param(lambda r, y: ([Evidence(1.0, {})] * len(r), y), "signals", "varies", id="no-signals"),
+        pytest.param(lambda r, y: (r, [True] * len(y)), "600 right and 0 wrong", id="one-class"),
+        pytest.param(lambda r, y: ([Evidence(1.0, {"a": 1.0})] * len(r), y), "varies", id="flat"),
+        pytest.param(lambda r, y: ([Evidence(1.0, {})] * len(r), y), "varies", id="no-signals"),
     ],
 )
-def test_what_cannot_be_fitted_is_refused(change, inputs, message):
+def test_what_cannot_be_fitted_is_refused(change, message):
     rows, labels, groups = make_evidence()
     rows, labels = change(rows, labels)
     with pytest.raises(DataError, match=message):
-        fit_fusion(rows, labels, groups, inputs=inputs)
+        fit_fusion(rows, labels, groups)
 
 
 VALUES = st.none() | st.floats(-1e6, 1e6) | st.sampled_from([math.nan, math.inf, -math.inf])
@@ -158,7 +127,7 @@ def make_columns(**settings):
 def test_columns_are_fitted_as_rows_are():
     columns, labels, groups = make_columns(signal=1.0, missing=0.3)
     straight, bent = (fit_columns(columns, labels, groups, bends=bends) for bends in (False, True))
-    fitted = fit_fusion(*make_evidence(signal=1.0, missing=0.3), inputs="signals", signals=["value"])
+    fitted = fit_fusion(*make_evidence(signal=1.0, missing=0.3), signals=["value"])
     assert fitted in (straight.fusion, bent.fusion)
 
 
@@ -168,7 +137,7 @@ def test_a_line_bends_where_questions_held_out_say_so(hump, bent):
     values = random.normal(0, 1, 2000)
     labels = random.random(2000) < 1 / (1 + np.exp(-(0.5 * values - hump * (np.abs(values) - 0.8))))
     rows = [Evidence(None, {"value": value}) for value in values]
-    fusion = fit_fusion(rows, labels.tolist(), [str(row // 4) for row in range(2000)], inputs="signals")
+    fusion = fit_fusion(rows, labels.tolist(), [str(row // 4) for row in range(2000)])
     low, middle, high = (fusion.fuse(Evidence(None, {"value": value})) for value in (-2.0, 0.3, 2.0))
     assert fusion.bent == bent
     assert (middle > max(low, high) + 1) == bent
@@ -176,8 +145,8 @@ def test_a_line_bends_where_questions_held_out_say_so(hump, bent):
 
 def test_a_choice_is_taken_over():
     given_evidence = make_evidence(signal=1.0)
-    like = fit_fusion(*given_evidence, inputs="signals")
-    assert fit_fusion(*given_evidence, inputs="signals", like=like) == like
+    like = fit_fusion(*given_evidence)
+    assert fit_fusion(*given_evidence, like=like) == like
 
 
 @pytest.mark.parametrize("signs", [pytest.param(None, id="free"), pytest.param({"value": 1}, id="only speaks for")])
@@ -185,12 +154,6 @@ def test_what_only_speaks_for_a_row_never_bends(signs):
     columns, labels, groups = make_columns(signal=1.0)
     (term,) = fit_columns(columns, labels, groups, bends=True, signs=signs).fusion.signals
     assert bool(term.bends) == (signs is None)
-
-
-def test_a_text_that_speaks_against_right_attempts_is_not_heard():
-    fusion = fit_fusion(*make_evidence(text=-1.0, signal=1.0), inputs="both")
-    assert fusion.text is not None
-    assert fusion.text.weight == 0.0
 
 
 def test_what_is_not_finite_is_missing():

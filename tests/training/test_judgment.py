@@ -10,7 +10,7 @@ from drr_agent.dm.folder import load_dm
 from drr_agent.dm.fusion import fit_fusion
 from drr_agent.questions import question_key, unit_of
 from drr_agent.stopping import StoppingPolicy
-from drr_agent.training import judgment
+from drr_agent.training import fusing
 from drr_agent.training.config import TrainConfig
 from drr_agent.training.judgment import learn_judgment
 from drr_agent.training.train import teaching_rows, train_dm
@@ -43,14 +43,14 @@ def watched(monkeypatch):
         fits[id(found)] = (found, {id(row) for row in rows})
         return found
 
-    real = judgment.read_evidence
+    real = fusing.read_evidence
 
     def read(fusion, evidence):
         reads.append((id(fusion), [id(row) for row in evidence]))
         return real(fusion, evidence)
 
-    monkeypatch.setattr(judgment, "fit_fusion", fit)
-    monkeypatch.setattr(judgment, "read_evidence", read)
+    monkeypatch.setattr(fusing, "fit_fusion", fit)
+    monkeypatch.setattr(fusing, "read_evidence", read)
     return fits, reads
 
 
@@ -63,7 +63,9 @@ def test_a_fusion_never_has_the_last_word_on_what_it_was_fitted_to(watched, inpu
     assert len(last) == len(VALIDATION) + (len(TRAIN) if classifier is None else 0)
     assert all(row not in fits[fusion][1] for row, fusion in last.items())
     final, *without = [fusion for fusion, _ in fits.values()]
-    assert learned.fusion == final
+    assert len(fits[id(final)][1]) == len(TRAIN), "signals learn from the training split, whoever reads the text"
+    assert [term.name for term in learned.fusion.signals] == [term.name for term in final.signals]
+    assert (learned.fusion == final) == (classifier is None)
     assert {fusion.regularization for fusion in without} == {final.regularization}
 
 
