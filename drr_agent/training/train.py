@@ -1,7 +1,8 @@
 """Train: from labelled behaviors to a DM folder.
 
 Classifier and signals learn on the training split, and weigh against each other on validation, where logits are as
-uncertain as they will be live. The first calibration is on validation too: `drr_agent.training.calibrate` fits the one to use.
+uncertain as they will be live. The first calibration is on validation too: `drr_agent.training.calibrate` fits the one
+to use.
 """
 
 import os
