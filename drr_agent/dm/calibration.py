@@ -17,8 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 from drr_agent.dm.folds import Floats, grouped_folds, two_classes
 from drr_agent.errors import DataError
 
-_TOLERANCE = 1e-3
-"""Nats a row that a more flexible kind must gain. An isotonic curve is flat in places, where ranking is lost."""
+_STANDARD_ERRORS = 1.0
+"""By which a more flexible kind must gain (Breiman et al. 1984): an isotonic curve is flat in places, where ranking is
+lost, and steep in others, where a handful of rows decides."""
 _SLOPES = (1e-3, 1e3)
 """Allowed slopes, per standard deviation of the logits; positive, so that ranks survive."""
 
@@ -84,7 +85,7 @@ def fit_calibration(
     weights: Sequence[float] | None = None,
     seed: int = 0,
 ) -> CalibrationFit:
-    """Fit each kind, and keep the simplest that is as good as any by log loss on questions held out.
+    """Fit each kind, and keep the simplest that is as good as any by log loss on questions held out, but for luck.
 
     With too few questions to hold any out, `platt` is kept.
 
@@ -114,9 +115,22 @@ def fit_calibration(
     for rows, left in folds:
         for kind, fit in _FITTERS.items():
             held_out[kind][left] = apply_calibration(fit(x[rows], right[rows], counts[rows]), x[left])
-    losses = {kind: log_loss(probabilities, right, counts) for kind, probabilities in held_out.items()}
-    kind = next(kind for kind in _FITTERS if losses[kind] <= min(losses.values()) + _TOLERANCE)
+    losses = {kind: counts * log_losses(probabilities, right) for kind, probabilities in held_out.items()}
+    best = min(losses.values(), key=np.sum)
+    kind = next(kind for kind in _FITTERS if not gains_surely(losses[kind] - best, groups))
     return CalibrationFit(_FITTERS[kind](x, right, counts), held_out[kind])
+
+
+def gains_surely(gains: Floats, groups: Sequence[str] | npt.NDArray[np.intp]) -> bool:
+    """Whether what rows gain adds up to more than its standard error; the rows of a group go together.
+
+    Args:
+        gains: weighted log losses saved, shape (n,).
+        groups: each row's question.
+    """
+    _, places = np.unique(np.asarray(groups), return_inverse=True)
+    sums = np.bincount(places, gains)
+    return bool(sums.sum() > _STANDARD_ERRORS * np.sqrt((sums**2).sum()))
 
 
 def _counts(weights: Sequence[float] | None, rows: int) -> Floats:

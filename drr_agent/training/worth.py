@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from drr_agent.dm.calibration import fit_calibration, log_losses
+from drr_agent.dm.calibration import fit_calibration, gains_surely, log_losses
 from drr_agent.dm.folder import load_dm, update_manifest
 from drr_agent.grading import AUTO, Grader
 from drr_agent.stopping import StoppingModel, StoppingPolicy
@@ -14,13 +14,11 @@ from drr_agent.stopping.beliefs import AnswerModel
 from drr_agent.training.behaviors import Behavior
 from drr_agent.training.logged import label_questions, require_judged
 from drr_agent.training.operating import Counts, Walks, try_cutoff
-from drr_agent.training.paths import AnswerTable, Floats, break_even_prices, follow, scored, tabulate
+from drr_agent.training.paths import AnswerTable, break_even_prices, follow, scored, tabulate
 from drr_agent.training.threshold import adaptive_calls
 
 WORTHS = tuple(float(f"{worth:.3g}") for worth in np.geomspace(2.5, 1500.0, 50))
 """Of a right answer in Reasoner calls, that are tried."""
-_STANDARD_ERRORS = 1.0
-"""By which a new calibration must gain: a smaller gain may be luck."""
 
 
 class WorthPoint(NamedTuple):
@@ -108,13 +106,9 @@ def recalibrate(model: AnswerModel, table: AnswerTable, *, seed: int = 0) -> Ans
     groups = [str(number) for number in rows.readings.questions[rows.reading]]
     weights = rows.readings.weights[rows.reading] / (rows.readings.ends[rows.reading] + 1)  # as the fits count rows
     found = fit_calibration(logits.tolist(), right, groups, weights=weights.tolist(), seed=seed)
-    if found.held_out is None or not _gains(model.probabilities(rows.columns), found.held_out, rows, weights):
+    if found.held_out is None:
+        return model
+    saved = log_losses(model.probabilities(rows.columns), rows.right) - log_losses(found.held_out, rows.right)
+    if not gains_surely(weights * saved, rows.readings.questions[rows.reading]):  # a smaller gain may be luck
         return model
     return model.model_copy(update={"calibration": found.calibration})
-
-
-def _gains(before: Floats, after: Floats, rows: AnswerTable, weights: Floats) -> bool:
-    """Whether the weighted log loss falls by more than luck explains; the rows of a question go together."""
-    gained = log_losses(before, rows.right) - log_losses(after, rows.right)
-    sums = np.bincount(rows.readings.questions[rows.reading], gained * weights)
-    return bool(sums.sum() > _STANDARD_ERRORS * np.sqrt((sums**2).sum()))

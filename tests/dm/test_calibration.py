@@ -50,6 +50,11 @@ def test_the_simplest_kind_that_fits_is_chosen_and_its_probabilities_come_true(t
     assert log_loss(held_out, draw(truth)[1]) == pytest.approx(log_loss(said, labels), abs=0.02)
 
 
+def test_a_gain_that_may_be_luck_buys_nothing():
+    fits = (fit_calibration(*draw(lambda z: sigmoid(0.7 * z), rows=240, seed=seed)) for seed in range(12))
+    assert {fit.calibration.kind for fit in fits} == {"temperature"}
+
+
 @pytest.mark.parametrize("kind", _FITTERS)
 @settings(max_examples=40)
 @given(
