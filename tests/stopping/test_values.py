@@ -74,6 +74,14 @@ def test_the_basis_is_finite_up_to_the_ends(best, second):
     assert np.abs(seen).max() < 4
 
 
+@pytest.mark.parametrize(
+    ("sure", "surer"), [pytest.param(0.002, 1e-9, id="surely wrong"), pytest.param(0.998, 1 - 1e-9, id="surely right")]
+)
+def test_beyond_what_readings_show_no_line_goes_on(sure, surer):
+    here, beyond = (basis(np.array([best]), np.array([0.0]))[:, -1] for best in (sure, surer))
+    assert here == beyond
+
+
 def test_the_basis_by_hand():
     (seen,) = basis(np.array([0.8]), np.array([0.1]))
     assert seen.tolist() == pytest.approx([1.0, 0.8, 0.64, 0.1, 0.08, 0.01, np.log(4.0) / 4])
