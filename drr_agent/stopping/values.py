@@ -27,14 +27,14 @@ TurnWeights = tuple[tuple[tuple[FiniteFloat, ...], ...], ...]
 BASIS = ("one", "best", "best²", "second", "best·second", "second²", "log odds of best")
 _STEEP = 4.0
 """Log odds are divided by this, so that they are of the size of the probabilities."""
-_SURE = 1.5
-"""Where they end, at P = 0.25 % and 99.75 %: beyond it lie few readings, and what a line says there is no evidence."""
+_LOST, _SURE = -2.0, 1.5
+"""Where they end, at P = 0.03 % and 99.75 %: beyond lie few readings, and what a line says there is no evidence."""
 
 
 def basis(best: Floats, second: Floats) -> Floats:
     """What the regressions see of a belief; shape (n, len(BASIS)) for vectors of n."""
     odds = np.clip(best, 1e-6, 1 - 1e-6)
-    logits = np.clip(np.log(odds / (1 - odds)) / _STEEP, -_SURE, _SURE)
+    logits = np.clip(np.log(odds / (1 - odds)) / _STEEP, _LOST, _SURE)
     return np.stack([np.ones_like(best), best, best**2, second, best * second, second**2, logits], axis=-1)
 
 
