@@ -13,10 +13,12 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 from drr_agent.errors import ConfigError
 from drr_agent.grading import AUTO, Grader
 from drr_agent.odds import beta_lead, score_logit
-from drr_agent.state import Attempt
+from drr_agent.state import Attempt, StopReason, Verdict
 
 Outcome = Literal["accept", "continue", "stop", "review"]
 Exhausted = Literal["continue", "accept", "review"]
+ENDS: dict[StopReason, Verdict] = {"accepted": "accept", "stopped": "stop", "no_progress": "stop", "review": "review"}
+"""The verdict on the attempt at which a policy ended a run, by the run's `stop_reason`."""
 
 
 class Decision(NamedTuple):
@@ -70,9 +72,9 @@ def settle(policy: Policy, decision: Decision) -> Decision:
     return decision._replace(choice=None) if withhold else decision
 
 
-def first_accepted(attempts: Sequence[Attempt]) -> int | None:
-    """Index of the attempt that a policy accepted; those after it were made to explore. `None` while none is."""
-    return next((index for index, attempt in enumerate(attempts) if attempt["verdict"] == "accept"), None)
+def first_ended(attempts: Sequence[Attempt]) -> int | None:
+    """Index of the attempt at which a policy ended the run; those after it were made to explore. `None` while none."""
+    return next((index for index, attempt in enumerate(attempts) if attempt["verdict"] in ENDS.values()), None)
 
 
 class Played(NamedTuple):

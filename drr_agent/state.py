@@ -23,7 +23,7 @@ StopReason = Literal["accepted", "stopped", "max_turns", "budget", "no_progress"
 its price. `no_progress`: it went in circles; in logs of older versions, stopped as well. `error`: not one think call
 gave a usable reply. `interrupted`: it has not ended, or never did; only readers of checkpoints and traces say so."""
 
-Verdict = Literal["accept", "reject"]
+Verdict = Literal["accept", "reject", "stop", "review"]
 Label = Literal["correct", "incorrect"]
 FeedbackKind = Literal["first", "fresh", "history", "contrast", "no_answer"]
 Origin = Literal["live", "distilled", "traced"]
@@ -80,8 +80,9 @@ class Attempt(Draft):
     """Calibrated P(correct); `None` when there is nothing to score or the DM failed."""
     score_error: str | None
     verdict: Verdict | None
-    """`accept` on the attempt the policy accepted, `reject` on those it thought on after, `None` on those made after an
-    accept, to explore."""
+    """`accept`, `stop` or `review` on the attempt at which the policy ended the run; `reject` on those it thought on
+    after, and on the last one where turns, budget or errors ended the run without an accept; `None` on those made after
+    the policy had ended it, to explore. Older logs have no `stop` and no `review`."""
 
 
 class Sample(TypedDict):
@@ -156,8 +157,10 @@ class Run(RunIdentity):
     target: str | None
     draw: int | None
     explore: NotRequired[float]
-    """The probability with which runs like this think on after an accept; attempts after the first that was accepted
-    are there for that reason alone. Absent is 0."""
+    """The probability with which runs like this think on after the policy has ended them; attempts after that end are
+    there for that reason alone. Absent is 0."""
+    max_turns: NotRequired[int]
+    """The most think calls that runs like this may make; absent in older logs, and where nobody knows."""
     certified: NotRequired[bool]
     """Whether the setup is the one that the DM's certificate is about, which promises something of accepted answers;
     absent where the DM has none."""

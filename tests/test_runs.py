@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from drr_agent.errors import DataError
-from drr_agent.runs import Reject, RunLog, read_journal, read_runs
+from drr_agent.runs import Reject, RunLog, check_run, read_journal, read_runs
 from drr_agent.state import NO_USAGE
 
 
@@ -81,6 +81,7 @@ NESTED = json.loads("[" * 500 + "]" * 500)
             "origin": [None, "elsewhere"],
             "target": [4],
             "draw": ["0", 10**40, True],
+            "max_turns": ["4", 4.5, None, True, 10**40],
         }.items()
         for value in values
     ],
@@ -120,6 +121,13 @@ def read_changed(folder, run):
     path.write_text("".join(json.dumps(record) + "\n" for record in (make_run("r1"), run, make_run("r3"))))
     runs, rejects = read_all(path)
     return [run["run_id"] for run in runs], [line for line, _ in rejects]
+
+
+def test_the_turns_that_were_allowed_are_kept_where_they_are_known(tmp_path):
+    path, runs = tmp_path / "runs.jsonl", [make_run("old"), make_run("new", max_turns=6)]
+    path.write_text("".join(json.dumps(run) + "\n" for run in runs))
+    assert read_all(path) == (runs, [])
+    assert check_run(make_run(max_turns=2**63)) == "a whole number of more than 64 bits"
 
 
 def test_fields_of_a_later_version_are_kept(tmp_path):

@@ -4,7 +4,7 @@ It holds for one setup. A graph that runs another one is uncertified, and says s
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
@@ -69,6 +69,10 @@ class Certificate(BaseModel):
     """Labelled questions that it rests on, one run each."""
     left_out: Count = 0
     """Labelled questions that it does not rest on, since the DM was trained on them."""
+    unjudged_share: Share = 0.0
+    """Share of the runs that nobody judged: the promise is about those only as far as the judged stand for them."""
+    set_aside: Count = 0
+    """Judged runs that it does not rest on, since they may have been chosen by what is in them."""
     error_bound: Share
     """Clopper and Pearson's upper bound of the error at this threshold alone, the unfinished runs counted as wrong."""
     max_turns: Annotated[int, Field(ge=1)]
@@ -102,7 +106,20 @@ class Certificate(BaseModel):
         """What is behind the numbers, where there is something."""
         short = f"; {self.unfinished} runs logged too few turns, and count as wrong" if self.unfinished else ""
         known = f"; {self.left_out} questions are left out, as the DM was trained on them" if self.left_out else ""
-        return short + known
+        aside = (
+            f"; {self.set_aside} judged runs are not used, as they may have been chosen by what is in them"
+            if self.set_aside
+            else ""
+        )
+        return short + known + aside + self._chosen
+
+    @property
+    def _chosen(self) -> str:
+        """What nobody judged; where it is much, what that means."""
+        if not self.unjudged_share:
+            return ""
+        told = f"; {100 * self.unjudged_share:.1f} % of the runs have an answer that nobody judged"
+        return f"{told}, so it is about runs like those that were labelled" if self.unjudged_share > 0.05 else told
 
 
 def percent(share: float) -> str:
@@ -117,6 +134,8 @@ class Setup:
     identity: RunIdentity
     feedback: str
     max_turns: int
+    policy_within: Callable[[int], str]
+    """The policy as runs would record it, were they of at most so many turns: one that looks ahead goes by them."""
 
 
 def differences(certificate: Certificate, setup: Setup) -> list[str]:
@@ -128,7 +147,7 @@ def differences(certificate: Certificate, setup: Setup) -> list[str]:
     about, identity = certificate.depends_on, setup.identity
     compared = {
         "the DM": ((about.dm,), identity["dm"]),
-        "the policy": ((about.policy,), identity["policy"]),
+        "the policy": ((about.policy,), setup.policy_within(certificate.max_turns)),  # turns have a line of their own
         "the prompts": (about.prompts, identity["prompts"]),
         "the Reasoner": (about.reasoners, identity["reasoner"]),
         "`max_turns`": ((certificate.max_turns,), setup.max_turns),

@@ -76,10 +76,10 @@ def create_drr_graph(
         reasoner_failures: errors that cost a turn and stand in its attempt, or a function that knows them; others end
             the run. The default, `is_transient`, is time-outs, connection errors, rate limits and server errors.
         max_batch: the most attempts of concurrent runs that share one DM batch.
-        explore: the probability with which a run thinks on after an accept, to the end of its turns or budget. The
-            accepted answer stands; the further attempts are for the log, which else never shows what would have come
-            after an early accept. They cost what they cost, count in the run's usage, and stop short of the caller's
-            `recursion_limit`.
+        explore: the probability with which a run thinks on after the policy has ended it (accept, stop, review), to
+            the end of its turns or budget. What stood at that end stands; the further attempts are for the log, which
+            else never shows what would have come after an early end. They cost what they cost, count in the run's
+            usage, and stop short of the caller's `recursion_limit`.
         on_uncertified: where the DM holds a certificate and it is about another setup (DM, policy, prompts, Reasoner,
             feedback, `max_turns`): `warn` says what differs in an `UncertifiedWarning`; `raise` builds no graph, and
             none for a DM without a certificate either. Each run says whether it was `certified`.
@@ -100,7 +100,8 @@ def create_drr_graph(
     _require_signals(dm, signals)
     prompts = Prompts() if prompts is None else prompts
     budget = Budget() if budget is None else budget
-    policy = within(default_policy(dm) if policy is None else policy, max_turns)
+    chosen = default_policy(dm) if policy is None else policy
+    policy = within(chosen, max_turns)
     identity: RunIdentity = {
         "reasoner": describe_reasoner(reasoner),
         "dm": None if dm is None else dm.digest,
@@ -108,7 +109,12 @@ def create_drr_graph(
         "policy": repr(policy),
     }
     strategy = get_feedback(feedback)
-    setup = Setup(identity=identity, feedback=_feedback_kind(strategy), max_turns=max_turns)
+    setup = Setup(
+        identity=identity,
+        feedback=_feedback_kind(strategy),
+        max_turns=max_turns,
+        policy_within=lambda turns: repr(within(chosen, turns)),
+    )
     certified = check_certificates(certificates, setup, on_uncertified=on_uncertified)
     think = Think(
         reasoner=reasoner,

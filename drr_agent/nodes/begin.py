@@ -52,7 +52,7 @@ class Begin:
             found = ", ".join(message.type for message in messages) or "none"
             raise ConfigError(f"`messages` must hold a human message, the question; got {found}")
         assignment: Assignment = state.get("drr_assignment") or {}
-        prior = [_unaccepted(attempt) for attempt in assignment.get("prior", [])]
+        prior = [_unended(attempt) for attempt in assignment.get("prior", [])]
         now = time.time()
         start: RunStart = {
             "run_id": uuid.uuid4().hex,
@@ -74,9 +74,9 @@ class Begin:
         }
 
 
-def _unaccepted(attempt: Attempt) -> Attempt:
+def _unended(attempt: Attempt) -> Attempt:
     """A prior attempt for this run's policy to judge, whatever another one said of it."""
-    return {**attempt, "verdict": None} if attempt["verdict"] == "accept" else attempt
+    return attempt if attempt["verdict"] == "reject" else {**attempt, "verdict": None}
 
 
 def _clean_message(message: AnyMessage) -> AnyMessage:

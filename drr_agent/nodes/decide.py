@@ -14,7 +14,7 @@ from langgraph.managed import RemainingSteps
 from langgraph.types import Command
 
 from drr_agent.budget import Budget
-from drr_agent.policy import Decision, Policy, first_accepted, settle
+from drr_agent.policy import ENDS, Decision, Policy, first_ended, settle
 from drr_agent.runs import RunLog
 from drr_agent.state import RUN_SCHEMA, Attempt, DRRState, Run, RunIdentity, StopReason, Usage, Verdict, add_usage
 
@@ -41,7 +41,7 @@ class Decide:
     identity: RunIdentity
     run_log: RunLog | None
     explore: float = 0.0
-    """P(a run thinks on after an accept), for the log alone: the accepted answer stands."""
+    """P(a run thinks on after the policy has ended it), for the log alone: what stood at that end stands."""
     certified: bool | None = None
     """Whether the DM's certificate holds for this setup; `None` where it has none, and then runs do not say."""
 
@@ -67,16 +67,15 @@ class Decide:
         attempts = state["drr_attempts"]
         usage = add_usage(attempt["usage"] for attempt in attempts)
         seconds = max(0.0, time.time() - state["drr_start"]["clock"])
-        accepted = first_accepted(attempts)
-        decision = _with_known_confidence(self.policy.decide(_as_judged(attempts, accepted)))
+        ended = first_ended(attempts)
+        decision = _with_known_confidence(self.policy.decide(_as_judged(attempts, ended)))
         reason = self._stop_reason(decision, attempts, usage, seconds)
-        judged = attempts if accepted is not None else _with_verdict(attempts, accepted=reason == "accepted")
+        judged = attempts if ended is not None else _with_verdict(attempts, decision, reason)
         explores = _leaves_a_turn(state) and self._explores(state["drr_start"]["run_id"], attempts, usage, seconds)
-        if reason == "accepted" and explores:
+        if decision.outcome != "continue" and explores:
             reason = None
-        get_stream_writer()(
-            {"type": "drr.decide", "turn": len(attempts), "confidence": decision.confidence, "stop_reason": reason}
-        )
+        told = {"best": _answer(attempts, decision), "confidence": decision.confidence, "stop_reason": reason}
+        get_stream_writer()({"type": "drr.decide", "turn": len(attempts), **told})
         if reason is None:
             return Command(goto="think", update={"drr_attempts": judged}), None
         run = self._run(state, judged, settle(self.policy, decision), reason, usage, seconds)
@@ -99,7 +98,7 @@ class Decide:
         return "budget" if exhausted and len(attempts) < self.max_turns else "max_turns"
 
     def _explores(self, run_id: str, attempts: list[Attempt], usage: Usage, seconds: float) -> bool:
-        """Whether to think on after an accept; by the run's id, so that a resumed run does not draw again."""
+        """Whether to think on after the policy's end; by the run's id, so that a resumed run does not draw again."""
         drawn = int(hashlib.sha256(f"explore:{run_id}".encode()).hexdigest()[:8], 16) / 2**32
         return drawn < self.explore and len(attempts) < self.max_turns and not self.budget.exhausted(usage, seconds)
 
@@ -120,7 +119,7 @@ class Decide:
             "started_at": start["started_at"],
             "question": start["question"],
             "context": start["context"],
-            "answer": None if decision.choice is None else attempts[decision.choice]["answer"],
+            "answer": _answer(attempts, decision),
             "score": decision.confidence,
             "accepted": reason == "accepted",
             "stop_reason": reason,
@@ -137,6 +136,7 @@ class Decide:
             "target": assignment.get("target"),
             "draw": assignment.get("draw"),
             "explore": self.explore,
+            "max_turns": self.max_turns,
         }
         return run if self.certified is None else {**run, "certified": self.certified}
 
@@ -147,9 +147,13 @@ def _leaves_a_turn(state: DecideState) -> bool:
     return remaining is None or remaining > _STEPS_OF_A_TURN
 
 
-def _as_judged(attempts: list[Attempt], accepted: int | None) -> list[Attempt]:
-    """What the policy saw when it accepted, to the letter, so that it says the same again; before that, everything."""
-    return attempts if accepted is None else [*attempts[:accepted], {**attempts[accepted], "verdict": None}]
+def _as_judged(attempts: list[Attempt], ended: int | None) -> list[Attempt]:
+    """What the policy saw when it ended the run, to the letter, so that it says the same; before that, everything."""
+    return attempts if ended is None else [*attempts[:ended], {**attempts[ended], "verdict": None}]
+
+
+def _answer(attempts: list[Attempt], decision: Decision) -> str | None:
+    return None if decision.choice is None else attempts[decision.choice]["answer"]
 
 
 def _with_known_confidence(decision: Decision) -> Decision:
@@ -159,8 +163,10 @@ def _with_known_confidence(decision: Decision) -> Decision:
     return decision if known else decision._replace(confidence=None)
 
 
-def _with_verdict(attempts: list[Attempt], *, accepted: bool) -> list[Attempt]:
-    verdict: Verdict = "accept" if accepted else "reject"
+def _with_verdict(attempts: list[Attempt], decision: Decision, reason: StopReason | None) -> list[Attempt]:
+    """The newest attempt with how it ended the run, if it did; a review that limits brought about hides nothing."""
+    by_limits = decision.outcome == "continue" and reason != "accepted"
+    verdict: Verdict = "reject" if reason is None or by_limits else ENDS[reason]
     return [*attempts[:-1], {**attempts[-1], "verdict": verdict}]
 
 

@@ -13,7 +13,7 @@ from drr_agent.batching import Batcher
 from drr_agent.dm.protocol import DiscriminativeModel, Score, ScoreRequest
 from drr_agent.errors import DMError
 from drr_agent.parsing import clean_text
-from drr_agent.policy import first_accepted
+from drr_agent.policy import first_ended
 from drr_agent.redaction import redact
 from drr_agent.runs import RunLog
 from drr_agent.signals import Signal, SignalInput, compute_signals
@@ -117,8 +117,8 @@ class ScoreNode:
 
 
 def _spared(state: DRRState) -> tuple[type[Exception], ...]:
-    """Errors that end no run: any, in one that has its answer and only explores; none is worth that answer."""
-    return () if first_accepted(state["drr_attempts"]) is None else (Exception,)
+    """Errors that end no run: any, in one that is ended and only explores; none is worth its answer."""
+    return () if first_ended(state["drr_attempts"]) is None else (Exception,)
 
 
 def _as_attempt(draft: Draft, *, turn: int, signals: dict[str, float | None]) -> Attempt:

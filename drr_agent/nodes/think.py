@@ -14,7 +14,7 @@ from langgraph.config import get_stream_writer
 from drr_agent.drafts import failed_draft, read_draft
 from drr_agent.feedback import Feedback, next_ask
 from drr_agent.parsing import Parser, without_tool_calls
-from drr_agent.policy import first_accepted
+from drr_agent.policy import first_ended
 from drr_agent.prompts import Prompts
 from drr_agent.state import Draft, DRRState, FeedbackKind
 
@@ -34,8 +34,8 @@ class _Call(NamedTuple):
     config: RunnableConfig
     replies: list[AIMessage | None]
     clock: float
-    accepted: bool
-    """Whether the run has its answer and only explores: then no error is worth that answer."""
+    explores: bool
+    """Whether the policy has ended the run, which only explores: then no error is worth its answer."""
     seconds_left: float | None
     """Of the run's budget; `None` without a limit."""
 
@@ -85,8 +85,8 @@ class Think:
         messages = [*start["context_messages"], *ask.messages]
         spent = time.time() - start["clock"]
         left = None if self.max_seconds is None else max(0.0, self.max_seconds - spent)
-        accepted = first_accepted(attempts) is not None
-        return _Call(messages, ask.kind, labelled, state["drr_replies"], time.monotonic(), accepted, left)
+        explores = first_ended(attempts) is not None
+        return _Call(messages, ask.kind, labelled, state["drr_replies"], time.monotonic(), explores, left)
 
     def _read(self, call: _Call, output: Any) -> ThinkUpdate:
         reply = self.parser.parse(output)
@@ -97,7 +97,7 @@ class Think:
     def _failed(self, call: _Call, error: Exception, *, out_of_time: bool = False) -> ThinkUpdate:
         if out_of_time:
             error = TimeoutError(f"no reply within the run's {self.max_seconds} seconds")
-        elif not call.accepted and not self.is_failure(error):
+        elif not call.explores and not self.is_failure(error):
             raise error
         said = f"{type(error).__name__}: {error}"
         draft = failed_draft(said, feedback=call.kind, seconds=time.monotonic() - call.clock)

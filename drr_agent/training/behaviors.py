@@ -12,8 +12,8 @@ from drr_agent.training.labels import WEAK_KINDS, LabelRecord, label_kind, merge
 Split = Literal["train", "validation", "calibration", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 BehaviorOrigin = Literal["live", "explored", "distilled", "traced", "imported"]
-"""Made by a graph in use, after an accept to explore, by a distillation, by an agent that never used this package; or
-read from a file of attempts that does not say."""
+"""Made by a graph in use, to explore after the policy had ended the run, by a distillation, by an agent that never
+used this package; or read from a file of attempts that does not say."""
 
 _DERIVED_KINDS = frozenset({"column", "grader"})
 """Label sources that a harvest works out anew each time."""
@@ -70,6 +70,7 @@ class Behavior(TypedDict):
     score: float | None
     """That DM's score."""
     verdict: Verdict | None
+    """What the policy said of it when it was made: `accept`, `stop` and `review` ended the run."""
     origin: BehaviorOrigin
     """How it came to be logged."""
     propensity: float | None

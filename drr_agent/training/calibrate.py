@@ -31,7 +31,7 @@ def calibrate_dm(
     Args:
         path: a DM folder.
         rows: behaviors at the base rate of live use, which the DM was not trained on. Those without an answer or a
-            label are left out. What runs explored after an accept stands for what accepts cut off; see
+            label are left out. What runs explored stands for what their policy cut off; see
             `drr_agent.training.weights.weigh_rows`.
         split: the name to store the metrics under.
         seed: of the folds.

@@ -39,9 +39,14 @@ def make_certificate(**changes):
     return Certificate(**{**values, **changes})
 
 
-def make_setup(*, feedback="fresh", max_turns=4, **identity):
-    known = {"reasoner": "pocket", "dm": "d" * 12, "prompts": "p" * 12, "policy": DEPENDS_ON["policy"]}
-    return Setup(identity={**known, **identity}, feedback=feedback, max_turns=max_turns)
+def make_setup(*, feedback="fresh", max_turns=4, policy_within=None, **identity):
+    known = {"reasoner": "pocket", "dm": "d" * 12, "prompts": "p" * 12, "policy": DEPENDS_ON["policy"], **identity}
+    return Setup(
+        identity=known,
+        feedback=feedback,
+        max_turns=max_turns,
+        policy_within=policy_within or (lambda _: known["policy"]),
+    )
 
 
 def test_it_survives_json():
@@ -101,6 +106,27 @@ def test_turns_that_differ_say_how_to_mend_them():
     assert differences(make_certificate(max_turns=6), make_setup()) == [
         "`max_turns` (certified with 6, in use 4; pass max_turns=6)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("certified", "different"),
+    [
+        pytest.param(
+            "Looks(turns=6)", ["`max_turns` (certified with 6, in use 4; pass max_turns=6)"], id="turns alone"
+        ),
+        pytest.param(
+            "Looks(turns=6, worth=9)",
+            [
+                "the policy (certified with Looks(turns=6, worth=9), in use Looks(turns=6))",
+                "`max_turns` (certified with 6, in use 4; pass max_turns=6)",
+            ],
+            id="more than turns",
+        ),
+    ],
+)
+def test_a_policy_that_goes_by_turns_differs_by_them_once(certified, different):
+    setup = make_setup(policy="Looks(turns=4)", policy_within="Looks(turns={})".format)
+    assert differences(make_certificate(policy=certified, max_turns=6), setup) == different
 
 
 def test_what_differs_says_both():

@@ -7,6 +7,8 @@ import pytest
 from dm.test_certificate import make_certificate
 from fakes import ScriptedChatModel, TableDM
 from langchain_core.messages import AIMessage, HumanMessage
+from stopping.models import stopping_model
+from stopping.test_values import SHORTER
 
 from drr_agent import ConfigError, ConsensusPolicy, Prompts, RunLog, ThresholdPolicy, create_drr_graph, read_runs
 from drr_agent.dm.calibration import SigmoidCalibration
@@ -120,6 +122,17 @@ def test_a_warning_about_turns_names_both_numbers(folder):
     certify_for(folder, 8)
     with pytest.warns(UncertifiedWarning, match=r"`max_turns` \(certified with 8, in use 4"):
         create_drr_graph(model(), load_dm(folder), max_turns=4)
+
+
+def test_a_policy_that_goes_by_turns_is_not_named_beside_them(folder):
+    update_manifest(folder, stopping={"model": stopping_model(values=SHORTER)})
+    dm = load_dm(folder)
+    (certificate,) = dm.manifest.certificates
+    about = certificate.depends_on.model_copy(update={"policy": repr(dm.stopping.within(3))})
+    update_manifest(folder, certificates=(certificate.model_copy(update={"max_turns": 3, "depends_on": about}),))
+    with pytest.warns(UncertifiedWarning) as caught:
+        create_drr_graph(model(), load_dm(folder), max_turns=4)
+    assert "is about: `max_turns` (certified with 3, in use 4; pass max_turns=3). Restore" in str(caught[0].message)
 
 
 @pytest.mark.parametrize(

@@ -349,9 +349,10 @@ def test_prior_attempts_are_kept_and_not_asked_again(run):
 
 def test_the_run_is_logged_as_it_is_returned(run, tmp_path):
     log = RunLog(path=tmp_path / "deep" / "runs.jsonl")
-    graph = create_drr_graph(ScriptedChatModel(replies=[reply("4")]), TableDM(TABLE), run_log=log)
+    graph = create_drr_graph(ScriptedChatModel(replies=[reply("4")]), TableDM(TABLE), run_log=log, max_turns=6)
     returned = run(graph, QUESTION)["drr"]
     assert list(read_runs(log.path)) == [returned]
+    assert returned["max_turns"] == 6
 
 
 def test_concurrent_runs_share_dm_batches_and_are_not_crossed():
@@ -398,6 +399,8 @@ def test_events_tell_the_turns():
     assert [(event["type"], event["turn"]) for event in events] == [
         (f"drr.{node}", turn) for turn in (1, 2) for node in ("think", "score", "decide")
     ]
+    told = [(event["best"], event["stop_reason"]) for event in events if event["type"] == "drr.decide"]
+    assert told == [("5", None), ("4", "accepted")]
 
 
 @pytest.mark.parametrize(

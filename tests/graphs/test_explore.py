@@ -1,4 +1,4 @@
-"""Thinking on after an accept: for the log alone, and never at the cost of the answer."""
+"""Thinking on after the policy has ended a run: for the log alone, and never at the cost of what it ended with."""
 
 import asyncio
 import json
@@ -7,17 +7,20 @@ import math
 import pytest
 from fakes import FailingDM, FunctionChatModel, ScriptedChatModel, TableDM, make_attempt
 from graphs.ways import WAYS, run_ainvoke
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 
-from drr_agent import Budget, ConfigError, RunLog, ThresholdPolicy, create_drr_graph
+from drr_agent import Budget, ConfigError, NoProgress, RunLog, ThresholdPolicy, create_drr_graph
 from drr_agent.dm.protocol import Score
 from drr_agent.evaluation.samples import read_samples
 from drr_agent.graphs.baselines import BASELINES, create_baseline
 from drr_agent.nodes.decide import Decide
 from drr_agent.parsing import AnswerLine
-from drr_agent.policy import Decision, first_accepted
+from drr_agent.policy import Decision, first_ended
 from drr_agent.training.distill import distill
 from drr_agent.training.harvest import harvest
 
@@ -95,11 +98,110 @@ class Says:
         return Decision(self.outcome, 0, 0.7)
 
 
-@pytest.mark.parametrize(("outcome", "reason"), [("stop", "stopped"), ("review", "review")])
-def test_only_an_accept_is_explored(run, outcome, reason):
-    graph, reasoner = explorer([reply("4")], policy=Says(outcome))
-    assert run(graph, QUESTION)["drr"]["stop_reason"] == reason
-    assert len(reasoner.asked) == 1
+class Ends:
+    """A policy that ends the run at its turn `at`, with a decision of its own."""
+
+    def __init__(self, decision, *, at, abstain_below=0.0):
+        self.decision, self.at, self.abstain_below = decision, at, abstain_below
+
+    def decide(self, attempts):
+        return self.decision if len(attempts) == self.at else Decision("continue", 0, 0.5)
+
+
+def outcome_of(out):
+    """What a caller gets of a run."""
+    trace = out["drr"]
+    told = {name: trace[name] for name in ("answer", "stop_reason", "choice", "accepted", "score")}
+    return {**told, "messages": [message.text for message in out["messages"]]}
+
+
+@pytest.mark.parametrize(
+    ("decision", "abstain_below", "reason", "answer", "verdict"),
+    [
+        pytest.param(Decision("accept", 1, 0.7), 0.0, "accepted", "5", "accept", id="accept"),
+        pytest.param(Decision("stop", 0, 0.3), 0.0, "stopped", "4", "stop", id="stop"),
+        pytest.param(Decision("stop", 0, 0.3), 0.4, "stopped", None, "stop", id="stop, abstaining"),
+        pytest.param(Decision("stop", None, None), 0.0, "stopped", None, "stop", id="stop without an answer"),
+        pytest.param(Decision("stop", 1, 0.3, reason="no_progress"), 0.0, "no_progress", "5", "stop", id="no progress"),
+        pytest.param(Decision("review", 0, 0.3), 0.0, "review", "4", "review", id="review"),
+        pytest.param(Decision("review", 0, 0.3), 0.4, "review", None, "review", id="review, abstaining"),
+    ],
+)
+def test_whatever_the_policy_ends_is_explored_and_what_it_ended_with_stands(
+    run, decision, abstain_below, reason, answer, verdict
+):
+    def once(explore):
+        policy = Ends(decision, at=2, abstain_below=abstain_below)
+        return run(explorer([reply(answer) for answer in "4563"], policy=policy, explore=explore)[0], QUESTION)
+
+    cut, explored = once(0.0), once(1.0)
+    assert outcome_of(explored) == outcome_of(cut)
+    assert (cut["drr"]["stop_reason"], cut["drr"]["answer"]) == (reason, answer)
+    for out, tail in ((cut, []), (explored, [None, None])):
+        assert [attempt["verdict"] for attempt in out["drr"]["attempts"]] == ["reject", verdict, *tail]
+
+
+decisions = st.builds(
+    Decision,
+    st.sampled_from(["accept", "continue", "continue", "stop", "review"]),
+    st.sampled_from([None, 0]),
+    st.sampled_from([None, 0.2, 0.8]),
+    st.sampled_from(["continue", "accept", "review"]),
+    st.sampled_from([None, None, "no_progress"]),
+)
+
+
+@given(
+    script=st.lists(decisions, min_size=3, max_size=3),
+    replies=st.lists(st.sampled_from(["4", "5", "3"]), min_size=3, max_size=3),
+    abstain_below=st.sampled_from([0.0, 0.5]),
+    calls=st.sampled_from([1, 2, 20]),
+)
+@hypothesis_settings(max_examples=40)
+def test_exploring_never_changes_an_outcome(script, replies, abstain_below, calls):
+    class Scripted:
+        def decide(self, attempts):
+            return script[len(attempts) - 1]
+
+    policy, budget = Scripted(), Budget(max_calls=calls)
+    policy.abstain_below = abstain_below
+    made = [
+        explorer([reply(r) for r in replies], policy=policy, max_turns=3, budget=budget, explore=explore)[0]
+        for explore in (0.0, 1.0)
+    ]
+    cut, explored = (graph.invoke(QUESTION) for graph in made)
+    assert outcome_of(explored) == outcome_of(cut)
+    before, after = ([attempt["verdict"] for attempt in out["drr"]["attempts"]] for out in (cut, explored))
+    assert after == [*before, *[None] * (len(after) - len(before))]
+
+
+def test_a_run_that_goes_in_circles_is_explored(run):
+    policy = NoProgress(policy=POLICY, same_answer=2, same_rationale=None)
+    graph, _ = explorer([reply("5"), reply("5"), reply("4"), reply("6")], policy=policy)
+    trace = run(graph, QUESTION)["drr"]
+    assert (trace["stop_reason"], trace["answer"], trace["accepted"]) == ("no_progress", "5", False)
+    assert [attempt["verdict"] for attempt in trace["attempts"]] == ["reject", "stop", None, None]
+
+
+class Sends(Says):
+    """Goes on, and asks for a review where turns or budget end."""
+
+    def decide(self, attempts):
+        return Decision("continue", 0, 0.7, "review")
+
+
+@pytest.mark.parametrize(
+    ("answers", "limits"),
+    [
+        pytest.param(["4", "5"], {"max_turns": 2}, id="turns"),
+        pytest.param(["4"], {"budget": Budget(max_calls=1)}, id="budget"),
+    ],
+)
+def test_a_review_that_limits_brought_about_hides_nothing(run, answers, limits):
+    graph, reasoner = explorer([reply(answer) for answer in answers], policy=Sends("continue"), **limits)
+    trace = run(graph, QUESTION)["drr"]
+    assert (trace["stop_reason"], len(reasoner.asked)) == ("review", len(answers))
+    assert {attempt["verdict"] for attempt in trace["attempts"]} == {"reject"}
 
 
 class Doubts(Says):
@@ -121,29 +223,32 @@ def test_an_accept_where_turns_or_budget_end_leaves_nothing_to_explore(run, answ
     trace = run(graph, QUESTION)["drr"]
     assert (trace["answer"], trace["accepted"], trace["stop_reason"]) == ("4", True, "accepted")
     assert len(reasoner.asked) == len(answers)
-    assert first_accepted(trace["attempts"]) == len(answers) - 1
+    assert first_ended(trace["attempts"]) == len(answers) - 1
 
 
-def test_an_unsure_accept_is_not_withheld_for_having_explored(run):
+@pytest.mark.parametrize(("outcome", "answer"), [("accept", "4"), ("stop", None), ("review", None)])
+def test_what_is_withheld_does_not_hang_on_exploring(run, outcome, answer):
     class Unsure(Says):
         abstain_below = 0.9
 
-    graph, _ = explorer([reply("4"), reply("3")], policy=Unsure("accept"), max_turns=2)
-    assert run(graph, QUESTION)["drr"]["answer"] == "4"
+    graph, _ = explorer([reply("4"), reply("3")], policy=Unsure(outcome), max_turns=2)
+    assert run(graph, QUESTION)["drr"]["answer"] == answer
 
 
-def test_the_policy_sees_what_it_accepted_and_nothing_later(run):
+@pytest.mark.parametrize("outcome", ["accept", "stop", "review"])
+def test_the_policy_sees_what_it_ended_at_and_nothing_later(run, outcome):
     seen = []
 
-    class Watching(ThresholdPolicy):
+    class Watching(Ends):
         def decide(self, attempts):
             seen.append([(attempt["answer"], attempt["verdict"]) for attempt in attempts])
             return super().decide(attempts)
 
-    graph, _ = explorer([reply("5"), reply("4"), reply("6")], policy=Watching(threshold=0.8), max_turns=3)
+    policy = Watching(Decision(outcome, 0, 0.7), at=2)
+    graph, _ = explorer([reply("5"), reply("4"), reply("6")], policy=policy, max_turns=3)
     run(graph, QUESTION)
-    accepted = [("5", "reject"), ("4", None)]
-    assert seen == [[("5", None)], accepted, accepted]
+    ended = [("5", "reject"), ("4", None)]
+    assert seen == [[("5", None)], ended, ended]
 
 
 class TurnDM(TableDM):
@@ -294,14 +399,15 @@ def test_embedded_in_a_host_only_the_accepted_answer_reaches_its_messages(run):
     assert [(message.type, message.id) for message in out["messages"]] == [("human", "q"), ("ai", "kept")]
 
 
-def test_harvested_it_knows_how_it_came_to_be(tmp_path):
+@pytest.mark.parametrize("verdict", ["accept", "stop", "review"])
+def test_harvested_it_knows_how_it_came_to_be(tmp_path, verdict):
     log = RunLog(path=tmp_path / "runs.jsonl")
-    explore = {"explore": 1.0, "run_log": log}
-    explorer([reply("5"), reply("4"), TimeoutError("slow"), reply("6")], **explore)[0].invoke(QUESTION)
+    told = {"explore": 1.0, "run_log": log, "policy": Ends(Decision(verdict, 0, 0.5), at=2)}
+    explorer([reply("5"), reply("4"), TimeoutError("slow"), reply("6")], **told)[0].invoke(QUESTION)
     rows = harvest([log.path], progress=False).behaviors
     assert [(row["turn"], row["verdict"], row["origin"], row["propensity"]) for row in rows] == [
         (1, "reject", "live", 1.0),
-        (2, "accept", "live", 1.0),
+        (2, verdict, "live", 1.0),
         (4, None, "explored", 1.0),
     ]
 
@@ -360,20 +466,28 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("crash", [pytest.param(2, id="first of the tail"), pytest.param(4, id="last of the tail")])
-def test_a_run_that_crashed_in_its_tail_goes_on_with_its_answer(crash):
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        pytest.param(POLICY, "accepted", id="accepted"),
+        pytest.param(Says("stop"), "stopped", id="stopped"),
+        pytest.param(Says("review"), "review", id="reviewed"),
+    ],
+)
+def test_a_run_that_crashed_in_its_tail_goes_on_with_its_answer(crash, policy, reason):
     replies = [reply("4", id="kept"), reply("3"), reply("6"), reply("5")]
     replies.insert(crash - 1, Killed())
-    graph, reasoner = explorer(replies, checkpointer=InMemorySaver())
+    graph, reasoner = explorer(replies, policy=policy, checkpointer=InMemorySaver())
     config = {"configurable": {"thread_id": "t"}}
     with pytest.raises(Killed):
         graph.invoke(QUESTION, config)
     before = graph.get_state(config).values
-    assert first_accepted(before["drr_attempts"]) == 0
+    assert first_ended(before["drr_attempts"]) == 0
     out = graph.invoke(None, config)
     trace = out["drr"]
     assert trace["run_id"] == before["drr_start"]["run_id"]
     assert [attempt["answer"] for attempt in trace["attempts"]] == ["4", "3", "6", "5"]
-    assert (trace["answer"], trace["stop_reason"], out["messages"][-1].id) == ("4", "accepted", "kept")
+    assert (trace["answer"], trace["stop_reason"], out["messages"][-1].id) == ("4", reason, "kept")
     assert len(reasoner.asked) == 5
 
 
@@ -405,13 +519,14 @@ def test_the_next_question_on_a_thread_starts_fresh(run):
 @pytest.mark.parametrize(
     ("prior", "answers"),
     [
-        pytest.param([("5", 0.3)], ["5", "4"], id="one that was accepted elsewhere"),
+        pytest.param([("5", 0.3)], ["5", "4"], id="one that ended its run elsewhere"),
         pytest.param([("5", 0.3), ("3", 0.1)], ["5", "3", "4"], id="and one after it"),
     ],
 )
-def test_what_another_policy_accepted_is_judged_by_this_one(run, prior, answers):
+@pytest.mark.parametrize("verdict", ["accept", "stop", "review"])
+def test_what_another_policy_ended_is_judged_by_this_one(run, prior, answers, verdict):
     attempts = [make_attempt(answer, score, turn=turn) for turn, (answer, score) in enumerate(prior, start=1)]
-    attempts[0]["verdict"] = "accept"
+    attempts[0]["verdict"] = verdict
     graph, _ = explorer([reply("4")], explore=0.0)
     trace = run(graph, {**QUESTION, "drr_assignment": {"prior": attempts}})["drr"]
     assert [attempt["answer"] for attempt in trace["attempts"]] == answers
@@ -425,7 +540,7 @@ def test_baselines_explore_nothing(name):
 
     trace = create_baseline(name, FunctionChatModel(function=answer), TableDM(TABLE), max_turns=2).invoke(QUESTION)
     assert trace["drr"]["explore"] == 0.0
-    assert first_accepted(trace["drr"]["attempts"]) in (None, len(trace["drr"]["attempts"]) - 1)
+    assert first_ended(trace["drr"]["attempts"]) in (None, len(trace["drr"]["attempts"]) - 1)
 
 
 def test_distillation_explores_nothing(tmp_path):

@@ -15,7 +15,7 @@ from training.synthetic import make_behavior, make_behaviors
 from drr_agent import RunLog, create_drr_graph
 from drr_agent.dm.protocol import Score
 from drr_agent.errors import DataError
-from drr_agent.policy import BestScorePolicy, ThresholdPolicy, first_accepted
+from drr_agent.policy import BestScorePolicy, Decision, MajorityPolicy, ThresholdPolicy, first_ended
 from drr_agent.training.harvest import harvest
 from drr_agent.training.logged import label_questions, require_judged, shuffled
 from drr_agent.training.threshold import replay
@@ -202,6 +202,37 @@ def many(count, *arguments, **changes):
         pytest.param(
             [*many(1, "x", 1, explored=3, rate=5e-324), *many(1, "cut", 1)], [2.0], (1, 1, 0, 0, 0), id="the least rate"
         ),
+        *(
+            pytest.param(
+                [*many(3, "cut", 1, ended=by), *many(1, "x", 1, ended=by, explored=3), *many(1, "last", 4, ended=by)],
+                [4.0, 1.0],
+                (1, 3, 0, 0, 0),
+                id=f"a {by} cuts off, too",
+            )
+            for by in ("stop", "review")
+        ),
+        *(
+            pytest.param(
+                [*many(3, "cut", 1, ended=by), *many(1, "x", 1, explored=3)],
+                [1.0] * 4,
+                (1, 3, 3, 0, 0),
+                id=f"an explored accept stands for no {by}",
+            )
+            for by in ("stop", "review")
+        ),
+        pytest.param(
+            [
+                *many(3, "cut", 1),
+                *many(1, "x", 1, explored=3),
+                *many(1, "shut", 1, ended="stop"),
+                *many(2, "y", 2, ended="stop", explored=2),
+                *many(2, "sent", 3, ended="review"),
+                *many(2, "late", 4, ended="review"),
+            ],
+            [4.0, 1.5, 1.5, 1.0, 1.0, 1.0, 1.0],
+            (3, 6, 2, 0, 0),
+            id="each for those that ended as it did, and what ended last was not cut off",
+        ),
         pytest.param(
             [run_rows("a", 1), run_rows("b", 1, explored=3), run_rows("c", 4, ended="reject"), *many(1, "cut", 1)],
             [5 / 3, 1 / 3],
@@ -258,6 +289,11 @@ def test_those_alike_stand_for_what_nobody_judged():
     assert log.coverage == (0, 0, 0, 3, 1)
 
 
+def test_a_run_that_ended_otherwise_does_not_stand_for_what_nobody_judged():
+    judged, unjudged = many(2, "one", 1, ended="stop"), many(2, "u", 1, label=None)
+    assert read(*judged, *unjudged).coverage == (0, 4, 4, 2, 2)
+
+
 def test_an_explored_run_that_is_left_out_stands_for_nobody():
     explored = run_rows("x", 1, explored=3)
     explored[-1] = {**explored[-1], "label": None}
@@ -293,8 +329,22 @@ def test_distilled_draws_count_and_are_shuffled_as_without_weights():
     ]
 
 
-def test_what_a_graph_logs_is_told_apart(tmp_path):
-    """A quarter each is accepted at the first, second, or third and last turn, or never; half of the early explore."""
+class Ending:
+    """Ends the run at the answer `y`, in the way it is told to."""
+
+    abstain_below = 0.0
+
+    def __init__(self, outcome):
+        self.outcome = outcome
+
+    def decide(self, attempts):
+        found = attempts[-1]["answer"] == "y"
+        return Decision(self.outcome if found else "continue", len(attempts) - 1, 0.5)
+
+
+@pytest.mark.parametrize("outcome", ["accept", "stop", "review"])
+def test_what_a_graph_logs_is_told_apart(tmp_path, outcome):
+    """A quarter each is ended at the first, second, or third and last turn, or never; half of the early explore."""
     asked, log = Counter(), RunLog(path=tmp_path / "runs.jsonl")
 
     def reply(messages):
@@ -303,18 +353,18 @@ def test_what_a_graph_logs_is_told_apart(tmp_path):
         return "Answer: y" if asked[number] == number % 4 + 1 else "Answer: n"
 
     reasoner, dm = FunctionChatModel(function=reply), TableDM({"y": 0.9, "n": 0.1})
-    graph = create_drr_graph(reasoner, dm, policy=ThresholdPolicy(threshold=0.8), max_turns=3, explore=0.5, run_log=log)
-    accepted = []
+    graph = create_drr_graph(reasoner, dm, policy=Ending(outcome), max_turns=3, explore=0.5, run_log=log)
+    ended = []
     for number in range(80):
         run = graph.invoke({"messages": [("user", f"Question {number}?")]})["drr"]
-        accepted.append((first_accepted(run["attempts"]), len(run["attempts"])))
-    early = [(place, turns) for place, turns in accepted if place in (0, 1)]
+        ended.append((first_ended(run["attempts"]), len(run["attempts"])))
+    early = [(place, turns) for place, turns in ended if place in (0, 1)]
     explored = sum(turns == 3 for _, turns in early)
     rows = [
         {**row, "label": "correct", "label_source": "human"} for row in harvest([log.path], progress=False).behaviors
     ]
     questions, coverage = label_questions(rows, SignalDM())
-    assert Counter(place for place, _ in accepted) == dict.fromkeys((0, 1, 2, None), 20)
+    assert Counter(place for place, _ in ended) == dict.fromkeys((0, 1, 2, None), 20)
     assert coverage == (explored, len(early) - explored, 0, 0, 0)
     assert {len(question.attempts) for question in questions} == {3}
     assert sum(question.weight for question in questions) == pytest.approx(80)
@@ -440,3 +490,46 @@ def test_the_weighted_rows_have_the_base_rate_of_runs_that_were_logged_to_their_
         plain.append(rate(logged, {row["id"]: 1.0 for row in logged}) - truth)
     assert abs(fmean(weighted)) < 3 * stdev(weighted) / math.sqrt(len(weighted))
     assert abs(fmean(plain)) > 5 * stdev(plain) / math.sqrt(len(plain))
+
+
+def ending_log(count, generator, *, explore):
+    """Runs of a policy that accepts what is sure and stops what is hopeless: all their turns, and those logged.
+
+    Its DM tells questions apart better than attempts. The right answer is `right`.
+    """
+    full, logged = [], []
+    for number in range(count):
+        skill = generator.choice([0.35, 0.55, 0.85])
+        rights = [generator.random() < skill for _ in range(TURNS)]
+        scores = [generator.gauss(4 * (skill - 0.55) + (0.3 if right else -0.3), 1.0) for right in rights]
+        verdicts = ["accept" if score > 1 else "stop" if score < -0.7 else "reject" for score in scores]
+        ended = next((turn for turn, verdict in enumerate(verdicts, 1) if verdict != "reject"), TURNS)
+        rows = run_rows(
+            f"r{number}", ended, ended=verdicts[ended - 1], explored=TURNS - ended, rate=explore, question=f"q{number}"
+        )
+        for row, right in zip(rows, rights, strict=True):
+            row["answer"] = "right" if right else f"wrong {generator.randint(1, 4)}"
+            row["label"] = "correct" if right else "incorrect"
+        full += rows
+        logged += rows if generator.random() < explore else rows[:ended]
+    return full, logged
+
+
+def majority_of_five(rows):
+    log = label_questions(rows, SignalDM())
+    return replay(log.questions, MajorityPolicy(), max_turns=TURNS)[0], log.coverage
+
+
+def test_what_was_stopped_is_stood_for_as_what_was_accepted():
+    """Over 12 logs of 200 runs: the majority of five is told true with exploring, and far too low without."""
+    generator, errors = random.Random(9), {0.0: [], 0.3: []}
+    for _ in range(12):
+        for explore, found in errors.items():
+            full, logged = ending_log(200, generator, explore=explore)
+            told, coverage = majority_of_five(logged)
+            found.append(told - majority_of_five(as_if_never_accepted(full))[0])
+            assert {row["verdict"] for row in logged} >= {"accept", "stop"}
+            assert coverage.unexplored == (0 if explore else coverage.censored)
+            assert coverage.censored > 100
+    assert abs(fmean(errors[0.3])) < 3 * stdev(errors[0.3]) / math.sqrt(12)
+    assert max(errors[0.0]) < -0.05

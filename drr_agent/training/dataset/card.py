@@ -84,13 +84,14 @@ def _list(counts: Mapping[str, int]) -> str:
 
 
 def _bias(manifest: Manifest) -> str:
-    accepted, explored = manifest.verdicts.get("accept", 0), manifest.origins.get("explored", 0)
-    if not accepted:
-        return "No attempt was accepted by a DM when it was made, so none ended its run early."
+    accepted, stopped, reviewed = (manifest.verdicts.get(end, 0) for end in ("accept", "stop", "review"))
+    explored = manifest.origins.get("explored", 0)
+    if not accepted + stopped + reviewed:
+        return "No policy ended a run early when these attempts were made."
     return (
-        f"{accepted:,} attempts were accepted when they were made. An accept ends its run unless the graph explores: "
-        f"what would have come after is not here, but for {explored:,} attempts made to explore, whose `propensity` is "
-        "the rate of exploring."
+        f"Of the attempts, {accepted:,} were accepted when they were made, {stopped:,} stopped their run, and "
+        f"{reviewed:,} sent it to review. That ends a run unless the graph explores: what would have come after is not "
+        f"here, but for {explored:,} attempts made to explore, whose `propensity` is the rate of exploring."
     )
 
 

@@ -116,7 +116,7 @@ class Manifest(BaseModel):
     """Rows that say exactly what another attempt of the same Reasoner at the same question says."""
     origins: dict[str, int]
     verdicts: dict[str, int]
-    """Rows by the verdict they got when they were made. An accepted one ended its run, unless the graph explored."""
+    """Rows by the verdict they got when they were made. One accepted, stopped or sent to review ended its run."""
     reasoners: dict[str, int]
     prompts: dict[str, int]
     datasets: dict[str, int]

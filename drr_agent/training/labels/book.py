@@ -98,9 +98,9 @@ def _matches(dataset: Dataset, book: LabelBook) -> Iterator[tuple[Behavior, list
 
 
 def _meant(turn: int | None, run: Sequence[Behavior]) -> Behavior | None:
-    """The one attempt that a line means: that of its turn, else the accepted one, else the only one."""
+    """The one attempt that a line means: that of its turn, else the accepted one, else the only one not explored."""
     if turn is not None:
         found = [row for row in run if row["turn"] == turn]
     else:
-        found = [row for row in run if row["verdict"] == "accept"] or list(run)
+        found = [row for row in run if row["verdict"] == "accept"] or [r for r in run if r["origin"] != "explored"]
     return found[0] if len(found) == 1 else None

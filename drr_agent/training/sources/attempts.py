@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from drr_agent.columns import CellError, valid_text
 from drr_agent.errors import DataError
-from drr_agent.policy import first_accepted
+from drr_agent.policy import ENDS, first_ended
 from drr_agent.questions import question_key
 from drr_agent.signals import DEFAULT_SIGNALS, SignalInput, compute_signals
 from drr_agent.state import Attempt, Run, RunLabel
@@ -69,13 +69,13 @@ class RunSource:
                 yield from self._attempts(entry)
 
     def _attempts(self, entry: LoggedRun) -> Iterator[Outcome]:
-        run = self._judged(entry.run)
+        run = _with_end(self._judged(entry.run))
         entry = entry._replace(run=run)
         ids = attempt_ids(run, self.redaction) if entry.ids is None else entry.ids
-        accepted = first_accepted(run["attempts"])
+        ended = first_ended(run["attempts"])
         times = [run["started_at"] or None] * len(ids) if entry.times is None else entry.times
         attempts = [
-            _Logged(entry, attempt, index, row_id, at, accepted is not None and index > accepted)
+            _Logged(entry, attempt, index, row_id, at, ended is not None and index > ended)
             for index, (attempt, row_id, at) in enumerate(zip(run["attempts"], ids, times, strict=True))
         ]
         for logged in attempts:
@@ -174,12 +174,27 @@ class _Logged(NamedTuple):
     row_id: str
     started_at: str | None
     explored: bool
-    """Made after an accept."""
+    """Made after the policy had ended the run."""
 
     def is_meant(self, label: RunLabel) -> bool:
         """Whether a judgment is of this attempt."""
         run = self.entry.run
         return label["turn"] == self.attempt["turn"] or (label["turn"] is None and self.place == run["choice"])
+
+
+def _with_end(run: Run) -> Run:
+    """The run with its end told by an attempt that becomes a row: a failed call is none, so the one before it tells.
+
+    Older logs, in which runs do not say their `max_turns`, told stops and reviews by the `stop_reason` alone.
+    """
+    attempts, end = run["attempts"], first_ended(run["attempts"])
+    verdict = None if end is None else attempts[end]["verdict"]
+    if end is None and "max_turns" not in run and attempts[-1]["verdict"] == "reject":
+        end, verdict = len(attempts) - 1, ENDS.get(run["stop_reason"])
+    if end is None or verdict is None:
+        return run
+    told = next((place for place in range(end, -1, -1) if attempts[place]["error"] is None), end)
+    return {**run, "attempts": [*attempts[:told], {**attempts[told], "verdict": verdict}, *attempts[told + 1 :]]}
 
 
 def _all_signals(question: str, attempt: Attempt) -> dict[str, float | None]:

@@ -173,7 +173,9 @@ def test_tokens_that_nobody_counted_are_unknown():
         pytest.param(["accept", None], 1.0, [("live", 1.0), ("explored", 1.0)], id="always"),
         pytest.param(["accept", None], None, [("live", 1.0), ("explored", None)], id="a rate that is not known"),
         pytest.param(["accept", None], 0.0, [("live", 1.0), ("explored", None)], id="nor this one"),
-        pytest.param([None, None], 0.5, [("live", 1.0), ("live", 1.0)], id="never accepted"),
+        pytest.param(["stop", None], 0.5, [("live", 1.0), ("explored", 0.5)], id="after a stop"),
+        pytest.param(["review", None], 0.5, [("live", 1.0), ("explored", 0.5)], id="after a review"),
+        pytest.param([None, None], 0.5, [("live", 1.0), ("live", 1.0)], id="never ended"),
     ],
 )
 def test_what_was_explored(verdicts, explore, expected):
@@ -181,6 +183,41 @@ def test_what_was_explored(verdicts, explore, expected):
     rate = {} if explore is None else {"explore": explore}
     found = behaviors(run(*attempts, **rate))
     assert [(behavior["origin"], behavior["propensity"]) for behavior in found] == expected
+
+
+def failed(verdict):
+    """A call without a reply: it makes no row."""
+    return make_attempt(None, error="TimeoutError: slow", verdict=verdict)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "changes", "expected"),
+    [
+        pytest.param(["reject", "stop"], {"stop_reason": "stopped"}, ["reject", "stop"], id="a stop"),
+        pytest.param(["reject", "reject"], {"stop_reason": "stopped"}, ["reject", "stop"], id="an older stop"),
+        pytest.param(["reject"], {"stop_reason": "no_progress"}, ["stop"], id="an older run in circles"),
+        pytest.param(["reject"], {"stop_reason": "review"}, ["review"], id="an older review"),
+        pytest.param(
+            ["reject"], {"stop_reason": "review", "max_turns": 4}, ["reject"], id="a review that limits brought about"
+        ),
+        pytest.param(["reject"], {"stop_reason": "max_turns"}, ["reject"], id="the end of turns"),
+        pytest.param(["accept", None], {"stop_reason": "accepted"}, ["accept", None], id="an accept"),
+        pytest.param(["reject", None], {"stop_reason": "stopped"}, ["reject", None], id="a last one nobody judged"),
+        pytest.param(["reject", failed("stop")], {"stop_reason": "stopped"}, ["stop"], id="a stop at a failed call"),
+        pytest.param(["reject", failed("reject")], {"stop_reason": "stopped"}, ["stop"], id="an older one there"),
+        pytest.param([failed("stop"), None], {"stop_reason": "stopped"}, [None], id="a stop with no row before it"),
+        pytest.param(
+            ["reject", failed("stop"), failed(None), None],
+            {"stop_reason": "stopped"},
+            ["stop", None],
+            id="explored",
+        ),
+    ],
+)
+def test_how_the_policy_ended_a_run_travels(verdicts, changes, expected):
+    attempts = [made if isinstance(made, dict) else make_attempt("4", verdict=made) for made in verdicts]
+    found = [outcome.content for outcome in outcomes(run(*attempts, **changes))]
+    assert [row["verdict"] for row in found if isinstance(row, dict)] == expected
 
 
 @pytest.mark.parametrize(
