@@ -73,8 +73,8 @@ def calibrate(
 ) -> None:
     """Turn a DM's logits into probabilities on the calibration split, and choose there when the loop stops.
 
-    Runs that explored (`create_drr_graph(…, explore=0.05)`) stand for those that an accept cut off. What has an answer
-    without a label is left out of the loop's part.
+    Runs that explored (`create_drr_graph(…, explore=0.05)`) stand for those that an accept, a stop or a review cut off.
+    What has an answer without a label is left out of the loop's part.
 
     What it prints of the loop is on the very questions the threshold was chosen on, and so a little too good: use
     `drr evaluate` with fresh questions before you believe it.
@@ -115,7 +115,7 @@ def calibrate(
             "calibration before this one",
             style="yellow",
         )
-    tell_calibration(fitted, promise, terms, dm=dm, data=data, json=json)
+    tell_calibration(fitted, promise, terms, dm=dm, data=data, max_turns=max_turns, json=json)
 
 
 def _share(option: str, value: float) -> float:

@@ -10,17 +10,18 @@ from drr_agent.cli.console import errors, out, show_metrics
 from drr_agent.dm.certificate import Certificate, percent
 from drr_agent.dm.manifest import Metrics
 from drr_agent.evaluation.table import doubt_ranking
-from drr_agent.training.behaviors import is_labelled
 from drr_agent.training.certification import Promise, Terms
 from drr_agent.training.dataset import Dataset
 from drr_agent.training.refusal import Refusal
 from drr_agent.training.threshold import Operating
-from drr_agent.training.weights import Coverage
+from drr_agent.training.weights import Coverage, read_rows
 from drr_agent.training.worth import WorthPoint
 
 _FEWEST = 30
 """Effective questions below which nothing that is fitted to them can be believed."""
-_COUNTS = frozenset({"judged_share", *(f"loop_{name}" for name in Coverage._fields)})
+_COUNTS = frozenset(
+    {"judged_share", "certified_unjudged_share", "certified_set_aside", *(f"loop_{name}" for name in Coverage._fields)}
+)
 """Numbers that say something only where they are above 0."""
 
 
@@ -34,7 +35,7 @@ class Fitted(NamedTuple):
 
 
 def tell_calibration(
-    fitted: Fitted, promise: Promise | None, terms: Terms | None, *, dm: Path, data: Dataset, json: bool
+    fitted: Fitted, promise: Promise | None, terms: Terms | None, *, dm: Path, data: Dataset, max_turns: int, json: bool
 ) -> None:
     """Print what a calibration came to; where no certificate could be given, say why and end with status 1.
 
@@ -44,12 +45,13 @@ def tell_calibration(
         terms: what was asked for.
         dm: the DM's folder.
         data: the dataset that it was calibrated on.
+        max_turns: the most turns that it was calibrated for.
         json: whether to print the numbers as JSON.
     """
     numbers = {**fitted.metrics, **_loop(fitted, promise)}
     shown = numbers if json else {name: value for name, value in numbers.items() if value or name not in _COUNTS}
     show_metrics(shown, dm, json=json)
-    for doubt in _doubts(fitted):
+    for doubt in [*_doubts(fitted), *_doubts_of_length(data, max_turns)]:
         errors.print(doubt, style="yellow", highlight=False)
     if isinstance(promise, Refusal) and terms is not None:
         _refuse(promise, terms, data)
@@ -81,22 +83,34 @@ def _refuse(refusal: Refusal, terms: Terms, data: Dataset) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    if refusal.needed is not None:
-        errors.print(_wanted(refusal.needed, terms, data), highlight=False)
+    for advice in (_wanted(refusal, data), _attainable(refusal)):
+        if advice is not None:
+            errors.print(advice, highlight=False)
     errors.print("The DM is calibrated on the whole split, as without `--target-error`.", highlight=False)
     raise typer.Exit(1)
 
 
-def _wanted(needed: int, terms: Terms, data: Dataset) -> str:
+def _wanted(refusal: Refusal, data: Dataset) -> str | None:
     """How many more labels, and how to come by them."""
-    counts = data.manifest.splits
-    have = len({row["question_key"] for row in data.rows("calibration") if is_labelled(row)})
-    more = max(1, needed - have)
+    if refusal.more is None:
+        return None
+    counts, more = data.manifest.splits, refusal.more
     share = counts["calibration"].questions / max(1, sum(split.questions for split in counts.values()))
     return (
-        f"To do: label about {more:,} more questions for the calibration split, which gets {share:.0%} of what is "
-        f"harvested: {more / max(share, 0.01):,.0f} in all (`drr distill`, `drr label`, `drr harvest`); or ask for "
-        f"less, such as `--target-error {min(0.5, 2 * terms.target_error):g}`."
+        f"To do: label {'at least' if refusal.at_least else 'about'} {more:,} more questions for the calibration "
+        f"split, which gets {share:.0%} of what is harvested: {more / max(share, 0.01):,.0f} in all (`drr distill`, "
+        "`drr harvest`, `drr label --order random`)."
+    )
+
+
+def _attainable(refusal: Refusal) -> str | None:
+    """What could be promised instead, and where."""
+    if refusal.attainable is None:
+        return None
+    return (
+        f"The least that these labels would have been certified for is `--target-error {refusal.attainable:g}`. Ask "
+        "for that, or a little more, on other labels: a target that was chosen by looking at these does not keep its "
+        "full confidence on them."
     )
 
 
@@ -119,7 +133,9 @@ def _loop(fitted: Fitted, promise: Promise | None) -> Metrics:
         "effective_questions": point.effective_questions,
         **({} if chosen.coverage is None else chosen.coverage._asdict()),
     }
-    needed: Metrics = {"needed_questions": promise.needed} if isinstance(promise, Refusal) else {}
+    needed: Metrics = {}
+    if isinstance(promise, Refusal):
+        needed = {"needed_questions": promise.needed, "attainable_target_error": promise.attainable}
     return {f"loop_{name}": value for name, value in loop.items()} | needed
 
 
@@ -136,6 +152,15 @@ def _doubts(fitted: Fitted) -> Iterator[str]:
             "`drr label`)."
         )
     yield from _doubts_of_labels(metrics["judged_share"] or 0.0, fitted.consensus.coverage)
+
+
+def _doubts_of_length(data: Dataset, max_turns: int) -> Iterator[str]:
+    longest = max((len(reading.rows) for reading in read_rows(data.rows("calibration"))), default=max_turns)
+    if longest < max_turns:
+        yield (
+            f"No question of this log has more than {longest} attempts, so nobody knows what turns {longest + 1} to "
+            f"{max_turns} bring: use `max_turns={longest}`, or log more of them (`drr distill --attempts {max_turns}`)."
+        )
 
 
 def _doubts_of_labels(judged_share: float, coverage: Coverage | None) -> Iterator[str]:
@@ -157,6 +182,7 @@ def _doubts_of_labels(judged_share: float, coverage: Coverage | None) -> Iterato
         )
     if coverage is not None and coverage.unexplored:
         yield (
-            f"{coverage.unexplored} runs ended at an accept, and no run of their Reasoner explored: what later turns "
-            "would have brought, this log cannot tell. `create_drr_graph(…, explore=0.05)` makes one that can."
+            f"{coverage.unexplored} runs were accepted, stopped or sent to review, and no run of their Reasoner that "
+            "ended in the same way explored: what later turns would have brought, this log cannot tell. "
+            "`create_drr_graph(…, explore=0.05)` makes one that can."
         )

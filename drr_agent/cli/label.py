@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from tqdm import tqdm
@@ -32,6 +32,13 @@ from drr_agent.training.labels.queue import LabelQueue, Session, answered_by, lo
 @app.command()
 def label(
     dataset: Annotated[Path, typer.Argument(help="A dataset made by `drr harvest`.")],
+    order: Annotated[
+        Literal["informative", "random"],
+        typer.Option(
+            help="`informative` asks first what is most worth knowing, to train; `random` asks question by question as "
+            "if drawn by lot, to certify and measure."
+        ),
+    ] = "informative",
     dm: options.DMPath = None,
     threshold: Annotated[
         float | None,
@@ -68,14 +75,19 @@ def label(
 ) -> None:
     """Show unlabelled attempts one by one, the most informative first, and take y, n or s (skip); b takes back, q ends.
 
+    Such labels train best, and say little of what nobody was asked about. Label by `--order random` for a certificate:
+    question by question, always in the same random order, so that a later session goes on in it.
+
     Each answer is kept at once in the dataset's `labels.jsonl`, and merged at the end or at the next start. Other
     programs may append to that file too. With `--judge` or `--agreement` nobody is asked.
 
         drr label data --dm dm --as ann
+        drr label data --order random --split calibration
         drr label data --judge openai:gpt-4o-mini --rubric rubric.txt
     """
     if rubric is not None and judge is None:
         raise ConfigError("`--rubric` tells a judge what is correct, got it without one; name a Reasoner by `--judge`")
+    _refuse_scores(order, dm, threshold)
     splits = _splits(split or ())
     merged, done = merge_label_log(dataset), _Done()
     if agreement:
@@ -105,7 +117,7 @@ def label(
         done.machines.append(labelled)
     if judge is None and not agreement:
         who = _who(name)
-        with _queue(merged.dataset, who, splits, dm=dm, threshold=threshold, every=every, quiet=quiet) as queue:
+        with _queue(merged.dataset, who, splits, order, dm=dm, threshold=threshold, every=every, quiet=quiet) as queue:
             done.by_hand = _by_hand(queue, who, dataset, limit=limit, json=json)
     _show(merge_label_log(dataset), done, json=json)
 
@@ -136,6 +148,7 @@ def _queue(
     dataset: Dataset,
     who: str,
     splits: tuple[Split, ...],
+    order: Literal["informative", "random"],
     *,
     dm: str | None,
     threshold: float | None,
@@ -145,14 +158,18 @@ def _queue(
     """What is left to be judged, in order."""
     dataset.require_texts()
     require_answers()
+    rows = tqdm(dataset.iter_rows(*splits), desc="look through", unit=" rows", disable=True if quiet else None)
+    done = () if every else answered_by(dataset.path / LABELS, who)
+    if order == "random":
+        return LabelQueue(rows, threshold=None, done=done)
     model = None if dm is None else open_dm(dm)
     stored = None if model is None else model.consensus
     policy = ConsensusPolicy() if stored is None else stored
     return LabelQueue(
-        tqdm(dataset.iter_rows(*splits), desc="look through", unit=" rows", disable=True if quiet else None),
+        rows,
         threshold=policy.threshold if threshold is None else threshold,
         scorer=logged_score if model is None else score_by(model),
-        done=() if every else answered_by(dataset.path / LABELS, who),
+        done=done,
     )
 
 
@@ -163,6 +180,12 @@ def _by_hand(queue: LabelQueue, who: str, dataset: Path, *, limit: int | None, j
     ask_about(islice(queue, count), session, errors if json else out, count=count)
     left = queue.count - session.labelled - session.skipped
     return {"labelled": session.labelled, "skipped": session.skipped, "left": left}
+
+
+def _refuse_scores(order: str, dm: str | None, threshold: float | None) -> None:
+    for option, value in (("--dm", dm), ("--threshold", threshold)):
+        if order == "random" and value is not None:
+            raise ConfigError(f"`{option}` is for the informative order, got {value!r} with `--order random`; drop one")
 
 
 def _who(name: str | None) -> str:

@@ -2,7 +2,8 @@
 
 One run a question, since a certificate counts independent rows. Only answers with a label count, and a weak one is
 none; what is a judge's word is told. Questions that the DM was trained on are left out, and so are those nearly the
-same: of them it knows more than of what it will meet. A run that an accept cut off cannot be replayed beyond it: those
+same: of them it knows more than of what it will meet. Where many runs have an answer that nobody judged, it matters how
+the others were chosen (`drr_agent.training.sample`). A run that its policy ended cannot be replayed beyond it: those
 that explored stand for it by their weights (`drr_agent.training.weights`), and since an exact test needs equal weights,
 the sample is thinned to one, by chance and not by what is in it.
 """
@@ -28,7 +29,8 @@ from drr_agent.training.independence import halves, labelled_units, one_run_each
 from drr_agent.training.labels import label_kind
 from drr_agent.training.logged import IDENTICAL, LabelledQuestion, canonical, label_questions
 from drr_agent.training.outcomes import certify_policy
-from drr_agent.training.refusal import Refusal, check_target, too_few
+from drr_agent.training.refusal import Refusal, check_target, least_accepted, too_few
+from drr_agent.training.sample import MATERIAL, refuse_chosen, take_sample
 from drr_agent.training.weights import Coverage
 
 CUTOFFS = (*(round(0.01 * step, 2) for step in range(5, 100)), 0.995)
@@ -73,21 +75,26 @@ def certify_half(
         dataset: digest of the dataset.
 
     Returns:
-        The certificate, or why there is none; and what `fit` gave, `None` where it was not called.
+        The certificate, or why there is none; and what `fit` gave, `None` where so few labels do not do for a fit.
 
     Raises:
-        DataError: the half that fits does not do for a fit.
+        DataError: the half that fits does not do for a fit, and that is not for want of labels.
     """
     fresh = untrained(rows, Learned.of(read_questions(path)).trained)
     fitting, certifying = halves(fresh)
     asked, total = (labelled_units(part) for part in (certifying, fresh))
     left_out, share = labelled_units(rows) - total, asked / total if asked else 0.5
     hopeless = too_few(asked, target_error=terms.target_error, confidence=terms.confidence, share=share)
-    if hopeless is not None:
+    if not asked and hopeless is not None:
         return hopeless.telling(left_out), None
     _forget_calibration(path)
-    fitted = fit(fitting)
-    promise = certify_dm(path, certifying, terms, other=fitting, share=share, dataset=dataset, left_out=left_out)
+    try:
+        fitted = fit(fitting)
+        promise = certify_dm(path, certifying, terms, other=fitting, share=share, dataset=dataset, left_out=left_out)
+    except DataError:
+        if hopeless is None:
+            raise
+        return hopeless.telling(left_out), None
     return promise, fitted
 
 
@@ -132,8 +139,9 @@ def certify_dm(
     policy = dm.stopping or dm.consensus
     if policy is None:
         raise DMError(f"expected a policy with the DM at {str(path)!r}, got none; run `drr calibrate`")
-    log, policy = label_questions(rows, dm), replace(policy, grader=terms.grader)
-    blind = _unseen(log.coverage)
+    sample = take_sample(rows, least_accepted(1.0 - terms.confidence, terms.target_error))
+    log, policy = label_questions(sample.rows, dm), replace(policy, grader=terms.grader)
+    blind = _unseen(log.coverage, sample.runs) or refuse_chosen(sample, dm)
     if blind is not None:
         return blind.telling(left_out)
     elsewhere = label_questions(other, dm).questions
@@ -151,9 +159,11 @@ def certify_dm(
         share=share,
     )
     if isinstance(found, Refusal):
-        return found.telling(left_out)
-    made = _write(found, rows, dm, _at(policy, found.cutoff), replace(terms, max_turns=turns), dataset)
-    certificate = made.model_copy(update={"left_out": left_out})
+        return found.telling(left_out, sample.set_aside)
+    made = _write(found, sample.rows, dm, _at(policy, found.cutoff), replace(terms, max_turns=turns), dataset)
+    certificate = made.model_copy(
+        update={"left_out": left_out, "unjudged_share": sample.share, "set_aside": sample.set_aside}
+    )
     update_manifest(path, **_stored(dm, found.cutoff), certificates=(certificate,))
     add_questions(path, calibrated_lines(row["question_key"] for row in rows))
     return certificate
@@ -192,15 +202,16 @@ def _turns(other: Sequence[LabelledQuestion], max_turns: int) -> int:
     return min(max_turns, lengths[len(lengths) // 10]) if lengths else max_turns
 
 
-def _unseen(coverage: Coverage) -> Refusal | None:
+def _unseen(coverage: Coverage, runs: int) -> Refusal | None:
     """A log that hides a part of the runs is no fair sample, whatever the rest says."""
-    if coverage.unexplored:
+    if coverage.unexplored > MATERIAL * runs:  # fewer do no harm: where the policy goes on they count as wrong
         return Refusal(
-            f"{coverage.unexplored} runs were cut off by an accept, and no run of their Reasoner that explored stands "
-            "for them. Log with `create_drr_graph(…, explore=0.05)`, or certify on distilled attempts.",
+            f"{coverage.unexplored} runs were cut off by an accept, a stop or a review, and no run of their Reasoner "
+            "that ended in the same way and explored stands for them. Log with `create_drr_graph(…, explore=0.05)`, or "
+            "certify on distilled attempts.",
             None,
         )
-    if coverage.unlike:
+    if coverage.unlike > MATERIAL * runs:
         return Refusal(
             f"{coverage.unlike} questions or runs have an answer that nobody judged, and none like them is judged: "
             "what is left is no fair sample. `drr label` asks for the rest.",

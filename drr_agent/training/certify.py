@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from drr_agent.errors import ConfigError
-from drr_agent.training.refusal import Counts, Refusal, check_target, refuse, too_few
+from drr_agent.training.refusal import Counts, Refusal, check_target, refuse
 
 _STARTS = 12
 """Places at which the pass from the strictest cutoff down begins anew, where no other data say where to begin."""
@@ -58,6 +58,7 @@ def certify(
     order: Sequence[int] | None = None,
     share: float = 1.0,
     unfinished: Bools | None = None,
+    other: tuple[Bools, Bools] | None = None,
 ) -> Certified | Refusal:
     """The cutoff of the largest coverage among those certified, or why there is none.
 
@@ -74,21 +75,22 @@ def certify(
         order: places in `cutoffs` in the order to test them, fixed without these data; those left out are not tested.
         share: the share of all labelled questions that these are; what a refusal says is needed is of all.
         unfinished: which of the accepts only stand for that; same shape. By default none.
+        other: accepted and right on other questions. They prove nothing; what a refusal says is needed rests on them
+            too, and the order of the tests for what it says is attainable.
 
     Raises:
         ConfigError: a share that is no probability, or shapes that differ.
     """
     check_target(target_error, confidence)
     _check(accepted, right, cutoffs, order)
-    if refusal := too_few(len(accepted), target_error=target_error, confidence=confidence, share=share):
-        return refusal
-    counts = Counts(accepted.sum(axis=0), (accepted & ~right).sum(axis=0), len(accepted))
+    counts = _count(accepted, right)
     known = counts.accepted if unfinished is None else (accepted & ~unfinished).sum(axis=0)
-    sequence, budgets = _plan(cutoffs, order, 1.0 - confidence)
-    passed = _fallback(_p_values(counts, target_error)[sequence], budgets)
+    passed, budget = _certified(counts, cutoffs, target_error, confidence, order)
     if not passed:
-        return refuse(counts, cutoffs, float(budgets.max()), target_error, share)
-    best = max((int(sequence[place]) for place in passed), key=lambda place: int(known[place]))
+        seen = counts if other is None else counts.with_those_of(_count(*other))
+        refusal = refuse(counts, seen, cutoffs, budget, target_error, share)
+        return refusal._replace(attainable=_attainable(counts, cutoffs, target_error, confidence, other))
+    best = max(passed, key=lambda place: int(known[place]))
     return _describe(counts, int(known[best]), best, cutoffs, confidence)
 
 
@@ -97,10 +99,38 @@ def best_first(accepted: Bools, right: Bools, cutoffs: Sequence[float], *, targe
 
     Stricter ones are left out: they would prove no more.
     """
-    counts = Counts(accepted.sum(axis=0), (accepted & ~right).sum(axis=0), len(accepted))
+    counts = _count(accepted, right)
     downward = np.argsort(np.asarray(cutoffs), kind="stable")[::-1]
     values = _p_values(counts, target_error)[downward]
     return [int(place) for place in downward[int(np.argmin(values)) :]]
+
+
+def _count(accepted: Bools, right: Bools) -> Counts:
+    return Counts(accepted.sum(axis=0), (accepted & ~right).sum(axis=0), len(accepted))
+
+
+def _certified(
+    counts: Counts, cutoffs: Sequence[float], target_error: float, confidence: float, order: Sequence[int] | None
+) -> tuple[list[int], float]:
+    """Places of the certified cutoffs in their order, and the largest budget that a test had of its own."""
+    sequence, budgets = _plan(cutoffs, order, 1.0 - confidence)
+    passed = _fallback(_p_values(counts, target_error)[sequence], budgets)
+    return [int(sequence[place]) for place in passed], float(budgets.max())
+
+
+def _attainable(
+    counts: Counts,
+    cutoffs: Sequence[float],
+    target_error: float,
+    confidence: float,
+    other: tuple[Bools, Bools] | None,
+) -> float | None:
+    """The smallest target above the one that was asked for which these would have been certified."""
+    for target in (percents / 100 for percents in range(1, 51) if percents / 100 > target_error):
+        order = None if other is None else best_first(*other, cutoffs, target_error=target)
+        if _certified(counts, cutoffs, target, confidence, order)[0]:
+            return target
+    return None
 
 
 def _plan(cutoffs: Sequence[float], order: Sequence[int] | None, budget: float) -> tuple[npt.NDArray[np.intp], Floats]:

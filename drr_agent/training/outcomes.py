@@ -42,7 +42,7 @@ def certify_policy(
         DataError: there is no question whose every answer has a label.
     """
     runs = one_run_each(require_judged(questions, purpose="certify"))
-    order = None
+    order, seen = None, None
     if other:
         seen = outcomes(one_run_each(require_judged(other, purpose="order the tests")), at, cutoffs, max_turns)
         order = best_first(*seen, cutoffs, target_error=target_error)
@@ -56,6 +56,7 @@ def certify_policy(
         order=order,
         share=share,
         unfinished=unfinished,
+        other=seen,
     )
     short = sum(len(run.attempts) < max_turns for run in runs)
     if isinstance(found, Refusal) and short:

@@ -5,6 +5,7 @@ import random
 import re
 import sys
 import warnings
+from collections import Counter
 
 import pytest
 from dm.test_certificate import make_certificate
@@ -23,7 +24,7 @@ from drr_agent.training.dataset.writer import write_dataset
 WARNINGS = {
     "judged": "of the calibration labels are a judge's: its errors become the DM's",
     "left out": "questions or runs are left out of the loop's numbers",
-    "unexplored": "runs ended at an accept, and no run of their Reasoner explored",
+    "unexplored": "no run of their Reasoner that ended in the same way explored",
 }
 
 
@@ -166,12 +167,16 @@ def test_a_refusal_says_what_was_asked_and_what_to_do(drr, folders):
     dm, data = folders(30)
     _, err = drr("calibrate", dm, data, "--quiet", "--max-turns", "4", "--target-error", "0.05", status=1)
     assert "asked was at most 5 % of the accepted answers wrong, with 95 % confidence; 32 labelled questions" in err
-    found = re.search(r"label about (\d+) more questions .* which gets (\d+)% of what is harvested: (\d+) in all", err)
-    needed = int(re.search(r"at least (\d+) would be needed", err)[1])
-    more, share, total = map(int, found.groups())
+    found = re.search(
+        r"label (at least|about) ([\d,]+) more .* which gets (\d+)% of what is harvested: ([\d,]+) in", err
+    )
+    needed = re.search(rf"{found[1]} ([\d,]+) would", err)[1]
+    needed, more, share, total = (int(number.replace(",", "")) for number in (needed, *found.groups()[1:]))
     assert more == needed - 32
     assert total == pytest.approx(100 * more / share, rel=0.02)
-    assert "or ask for less, such as `--target-error 0.1`" in err
+    least = float(re.search(r"would have been certified for is `--target-error (0\.\d+)`", err)[1])
+    assert 0.05 < least <= 0.5
+    assert "on other labels" in err
 
 
 def test_few_questions_are_doubted(drr, folders):
@@ -185,8 +190,9 @@ def test_a_refusal_leaves_what_calibration_without_it_would(drr, folders):
     plain = read_manifest(dm)
     out, err = drr("calibrate", dm, data, "--quiet", "--json", "--max-turns", "4", "--target-error", "0.05", status=1)
     assert "not certified:" in err
-    assert "labelled questions are too few" in err
-    assert json.loads(out)["needed_questions"] >= 59
+    found = json.loads(out)
+    assert found["needed_questions"] >= 59
+    assert found["attainable_target_error"] > 0.05
     assert read_manifest(dm) == plain
 
 
@@ -250,6 +256,18 @@ def test_an_older_certificate_is_dropped_and_that_is_said(drr, learned):
     _, err = drr("calibrate", *learned, "--quiet")
     assert "the certificate of at most 30 % wrong answers is dropped" in err
     assert read_manifest(learned[0]).certificates == ()
+
+
+def test_a_log_shorter_than_its_turns_is_told_with_what_to_do(drr, learned):
+    rows = load_dataset(learned[1]).rows("calibration")
+    longest = max(Counter(row["question_key"] for row in rows).values())
+    _, err = drr("calibrate", *learned, "--quiet", "--max-turns", str(longest + 3))
+    told = " ".join(err.split())
+    assert f"No question of this log has more than {longest} attempts" in told
+    assert f"nobody knows what turns {longest + 1} to {longest + 3} bring: use `max_turns={longest}`, or log" in told
+    assert f"`drr distill --attempts {longest + 3}`" in told
+    _, err = drr("calibrate", *learned, "--quiet", "--max-turns", str(longest))
+    assert "No question of this log has more" not in err
 
 
 def test_a_worth_in_usd_takes_prices(drr, learned):

@@ -19,6 +19,7 @@ from drr_agent.cli import (
     main,
 )
 from drr_agent.policy import ConsensusPolicy
+from drr_agent.questions import question_key
 from drr_agent.training.dataset import load_dataset
 from drr_agent.training.dataset.writer import write_dataset
 from drr_agent.training.labels.log import LABELS, LabelLine, append_label, read_labels
@@ -128,6 +129,16 @@ def test_the_next_session_goes_on(drr, data, options, order):
     drr(data, said="y\ns\nq\n")
     _, out, _ = drr(data, *options, said="s\n" * 9)
     assert shown(out) == order
+
+
+def test_at_random_the_next_session_goes_on_in_the_same_order(drr, data):
+    random_order = "".join(sorted("abcd", key=lambda name: question_key(f"question {name}")))
+    assert random_order != "bacd"
+    _, out, _ = drr(data, "--order", "random", said="y\nn\nq\n")
+    assert shown(out) == random_order[:3]
+    assert values(data) == {random_order[0]: "correct", random_order[1]: "incorrect"}
+    _, out, _ = drr(data, "--order", "random", said="s\n" * 9)
+    assert shown(out) == random_order[2:]
 
 
 def test_what_was_taken_back_comes_again(drr, data):
@@ -240,6 +251,16 @@ class Nothing(io.StringIO):
         pytest.param(["--dm", "none"], "", "expected a DM folder at 'none'", id="no DM"),
         pytest.param(["--threshold", "2"], "", "--threshold", id="a threshold"),
         pytest.param(["--split", "dev"], "", "--split", id="a split"),
+        pytest.param(["--order", "best"], "", "'--order'", id="an order"),
+        pytest.param(
+            ["--order", "random", "--dm", "dm"], "", "`--dm` is for the informative order", id="a DM at random"
+        ),
+        pytest.param(
+            ["--order", "random", "--threshold", "0.5"],
+            "",
+            "with `--order random`; drop one",
+            id="a threshold at random",
+        ),
     ],
 )
 def test_bad_input_is_one_message(drr, data, options, said, message):

@@ -1,6 +1,7 @@
 """Certification: from a log to a promise, and what a log must be for it."""
 
 import collections
+import itertools
 import math
 import random
 
@@ -21,10 +22,12 @@ from drr_agent.errors import ConfigError, DataError
 from drr_agent.policy import ConsensusPolicy, Decision, ThresholdPolicy
 from drr_agent.questions import question_key, unit_of
 from drr_agent.stopping import StoppingPolicy
+from drr_agent.training.behaviors import with_labels
 from drr_agent.training.calibrate import calibrate_dm
 from drr_agent.training.certification import Terms, certify_dm, certify_half
 from drr_agent.training.certify import Certified
 from drr_agent.training.independence import halves, one_run_each
+from drr_agent.training.labels.queue import LabelQueue
 from drr_agent.training.logged import LabelledQuestion
 from drr_agent.training.outcomes import certify_policy, outcomes, play_out
 from drr_agent.training.refusal import Refusal
@@ -271,13 +274,125 @@ def test_a_certificate_is_stored_with_what_it_depends_on(dm):
     assert {row["question_key"] for row in rows} <= loaded.seen, "an evaluation leaves all of them out"
 
 
-def test_thirty_labels_are_refused_before_anything_is_fitted(dm):
-    promise, seen = certify_on(dm, behaviors(30), Terms(target_error=0.05, confidence=0.95, max_turns=4))
+def test_thirty_labels_are_refused_by_what_they_show(dm):
+    rows = behaviors(30)
+    promise, seen = certify_on(dm, rows, Terms(target_error=0.05, confidence=0.95, max_turns=4))
     assert isinstance(promise, Refusal)
-    assert promise.needed >= 59
+    assert promise.needed == promise.more + 30
     assert "30 labelled questions" in promise.reason
-    assert seen == []
+    assert "accepted answers are wrong" in promise.reason, "and not as if all were right"
+    assert seen == [halves(rows)[0]]
     assert read_manifest(dm).certificates == ()
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pytest.param(lambda row: "correct", id="all right, which nothing can be fitted to"),
+        pytest.param(lambda row: None if row["draw"] else row["label"], id="no run judged in full"),
+    ],
+)
+def test_labels_too_few_to_fit_to_are_refused_by_their_number(dm, labels):
+    rows = [with_label(row, labels(row)) for row in behaviors(30)]
+    promise, _ = certify_on(dm, rows, Terms(target_error=0.05, confidence=0.95, max_turns=4))
+    assert isinstance(promise, Refusal)
+    assert (promise.at_least, promise.needed == promise.more + 30) == (True, True)
+    assert "at least" in promise.reason
+
+
+def with_label(row, value):
+    said = [] if value is None else [{"value": value, "source": "human", "at": None}]
+    return with_labels(row, said)
+
+
+def at_random(rows, count):
+    """Labels for the first questions in the order of `drr label --order random`."""
+    with LabelQueue(sorted(rows, key=lambda row: row["question_key"]), threshold=None) as queue:
+        asked = list(dict.fromkeys(candidate.row["question_key"] for candidate in queue))[:count]
+    return {row["id"] for row in rows if row["question_key"] in asked}
+
+
+def by_own_lot(rows, count):
+    """Labels for questions that somebody drew in their own way."""
+    keys = sorted({row["question_key"] for row in rows})
+    drawn = set(random.Random(5).sample(keys, count))
+    return {row["id"] for row in rows if row["question_key"] in drawn}
+
+
+def by_score(rows, count):
+    """Labels by the informative order, as the signal that the DM scores by would have it."""
+    opened = sorted((with_label(row, None) for row in rows), key=lambda row: row["question_key"])
+    scorer = lambda batch: [1 / (1 + math.exp(1 - 2 * row["signals"]["confidence"])) for row in batch]  # noqa: E731
+    with LabelQueue(opened, threshold=0.9, scorer=scorer) as queue:
+        return {candidate.row["id"] for candidate in itertools.islice(queue, count)}
+
+
+def only(rows, kept):
+    return [row if row["id"] in kept else with_label(row, None) for row in rows]
+
+
+def unlabelled(rows):
+    return [with_label(row, None) for row in rows]
+
+
+def test_the_first_in_random_order_are_a_sample_like_any_other(dm):
+    rows = behaviors(1500)
+    promise, _ = certify_on(dm, only(rows, at_random(unlabelled(rows), 400)))
+    assert isinstance(promise, Certificate)
+    assert promise.questions == pytest.approx(200, abs=40)
+    assert (promise.unjudged_share, promise.set_aside) == (0.0, 0)
+    assert "nobody judged" not in promise.sentence
+
+
+def test_some_that_are_skipped_are_told_of(dm):
+    rows = behaviors(1500)
+    kept = at_random(unlabelled(rows), 400)
+    keys = sorted({row["question_key"] for row in rows if row["id"] in kept})
+    skipped = set(keys[::40])
+    promise, _ = certify_on(dm, only(rows, {row["id"] for row in rows if row["id"] in kept} - {
+        row["id"] for row in rows if row["question_key"] in skipped}))  # fmt: skip
+    assert isinstance(promise, Certificate)
+    assert 0.0 < promise.unjudged_share <= 0.05
+    assert "% of the runs have an answer that nobody judged" in promise.sentence
+    assert "runs like those that were labelled" not in promise.sentence
+
+
+def test_a_sample_that_somebody_drew_is_certified_and_told_of(dm):
+    rows = behaviors(1500)
+    promise, _ = certify_on(dm, only(rows, by_own_lot(rows, 500)))
+    assert isinstance(promise, Certificate)
+    assert promise.unjudged_share == pytest.approx(2 / 3, abs=0.05)
+    assert "have an answer that nobody judged, so it is about runs like those that were labelled" in promise.sentence
+
+
+def test_labels_in_the_informative_order_are_refused(dm):
+    rows = behaviors(1500, attempts=1)
+    promise, _ = certify_on(dm, only(rows, by_score(rows, 500)))
+    assert isinstance(promise, Refusal)
+    assert "no fair sample: their scores differ" in promise.reason
+    assert "`drr label --order random`" in promise.reason
+    assert promise.needed is None
+
+
+def test_labels_at_random_on_top_of_informative_ones_certify_and_those_beyond_are_set_aside(dm):
+    rows = behaviors(1500, attempts=1)
+    informative = by_score(rows, 300)
+    left = [with_label(row, None) if row["id"] not in informative else row for row in rows]
+    promise, _ = certify_on(dm, only(rows, informative | at_random(left, 500)))
+    assert isinstance(promise, Certificate)
+    assert promise.unjudged_share == pytest.approx(0.0, abs=0.051)
+    assert promise.set_aside > 50
+    assert f"{promise.set_aside} judged runs are not used" in promise.sentence
+
+
+def test_the_refusal_of_a_sample_tells_of_judged_runs_that_it_does_not_use(dm):
+    rows = behaviors(1500, attempts=1)
+    informative = by_score(rows, 300)
+    left = [with_label(row, None) if row["id"] not in informative else row for row in rows]
+    labelled = only(rows, informative | at_random(left, 500))
+    promise, _ = certify_on(dm, labelled, Terms(target_error=0.01, confidence=0.7, max_turns=1))
+    assert isinstance(promise, Refusal)
+    assert "judged runs are not used, since they may have been chosen" in promise.reason
 
 
 def test_what_the_log_cannot_tell_is_not_promised(dm):
@@ -415,10 +530,18 @@ def test_runs_that_were_cut_off_need_some_that_explored(dm):
     rows = behaviors(1200)
     hidden, _ = certify_on(dm, live(rows, explored=False))
     assert isinstance(hidden, Refusal)
-    assert "were cut off by an accept, and no run of their Reasoner that explored" in hidden.reason
+    assert "were cut off by an accept, a stop or a review, and no run of their Reasoner" in hidden.reason
     shown, _ = certify_on(dm, live(rows, explored=True))
     assert shown.questions == pytest.approx(150, abs=40), "the explored alone"
     assert shown.max_turns == 4
+
+
+def test_a_few_runs_that_nothing_stands_for_refuse_nothing(dm):
+    """One in forty was stopped, and of these none explored: where the policy would go on, they count as wrong."""
+    rows = live(behaviors(1200), explored=True)
+    stopped = {row["run_id"] for row in rows if int(row["run_id"].rpartition("-")[2]) % 40 == 1}
+    promise, _ = certify_on(dm, [{**row, "verdict": "stop"} if row["run_id"] in stopped else row for row in rows])
+    assert isinstance(promise, Certificate)
 
 
 def test_a_half_that_cannot_be_fitted_to_says_so(dm):

@@ -1,7 +1,10 @@
 """Labelling by hand: which attempt to look at next, and what is said of it.
 
-A human's minute is worth most where the loop is least sure: at a score near the threshold, and at a question of which
-nothing is known yet. Each answer is in the label log before the next attempt is shown.
+A human's minute teaches most where the loop is least sure: at a score near the threshold, and at a question of which
+nothing is known yet. Such labels say little of the other attempts. To measure and to promise, questions are taken at
+random: in the order of their keys, which are hashes, so that the same order goes on in every session, and
+`drr_agent.training.sample` knows its beginning by the rows alone. Each answer is in the label log before the next
+attempt is shown.
 """
 
 import hashlib
@@ -59,20 +62,30 @@ def is_judged(row: Behavior) -> bool:
     return resolve_without(row["labels"], MODEL_KINDS) is not None
 
 
+def unscored(rows: Sequence[Behavior]) -> list[None]:
+    """No scores, where nobody asks for any."""
+    return [None] * len(rows)
+
+
 class LabelQueue:
-    """Attempts to be judged, the most informative first; on disk, however many there are."""
+    """Attempts to be judged, in order; on disk, however many there are."""
 
     def __init__(
-        self, rows: Iterable[Behavior], *, threshold: float, scorer: Scorer, done: Collection[str] = ()
+        self,
+        rows: Iterable[Behavior],
+        *,
+        threshold: float | None,
+        scorer: Scorer = unscored,
+        done: Collection[str] = (),
     ) -> None:
-        """Bring attempts into order: by the distance of their score from the threshold.
+        """Bring attempts into order: by the distance of their score from the threshold, or question by random question.
 
         Of attempts that are about equally far, those at questions with fewer labels come first. Attempts without a
-        score come last.
+        score come last. At random, all attempts at a question come together, as they were made.
 
         Args:
             rows: those of a question together. What has no answer, or is judged already, is left out.
-            threshold: where the loop decides.
+            threshold: where the loop decides; `None`: at random.
             scorer: gives the scores.
             done: ids of attempts that are not to come again.
         """
@@ -81,7 +94,10 @@ class LabelQueue:
         with ExitStack() as failing:
             failing.callback(self._spool.close)
             for _, question in groupby(_scored(rows, scorer, done), key=lambda found: found[0]["question_key"]):
-                self._take(list(question), threshold)
+                if threshold is None:
+                    self._take_together(list(question))
+                else:
+                    self._take(list(question), threshold)
             failing.pop_all()
 
     def __iter__(self) -> Iterator[Candidate]:
@@ -105,8 +121,16 @@ class LabelQueue:
         for place, (row, score) in enumerate(wanted, start=known):
             distance = _distance(score, threshold)
             bucket = _NOWHERE if score is None else int(distance / _NEAR)
-            self._spool.add(f"{bucket:04d} {place:06d} {distance:.6f} {row['id']}", "", (_shown(row), score))
-            self.count += 1
+            self._add(f"{bucket:04d} {place:06d} {distance:.6f} {row['id']}", row, score)
+
+    def _take_together(self, question: list[tuple[Behavior, bool, float | None]]) -> None:
+        for place, (row, open_, score) in enumerate(question):
+            if open_:
+                self._add(f"{row['question_key']} {place:06d}", row, score)
+
+    def _add(self, key: str, row: Behavior, score: float | None) -> None:
+        self._spool.add(key, "", (_shown(row), score))
+        self.count += 1
 
 
 def _scored(

@@ -23,12 +23,14 @@ def open_row(row_id, score=None, question="q", **changes):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A dataset of one open run with three attempts, one graded run, and an attempt without an answer."""
+    """A dataset of an open run with three attempts, a graded one, one that explored, and one without an answer."""
     rows = [
         open_row("o1", question="open", run_id="open", turn=1),
         open_row("o2", question="open", run_id="open", turn=2, verdict="accept"),
         open_row("o3", question="open", run_id="open", turn=3),
         make_behavior("graded", id="g", run_id="graded", labels=[said("correct", "grader:auto")]),
+        open_row("s", question="stopped", run_id="stopped", turn=1, verdict="stop"),
+        open_row("t", question="stopped", run_id="stopped", turn=2, origin="explored", propensity=0.5),
         open_row("n", question="no answer", run_id="none", answer=None),
         *[open_row(f"f{n}", question="forked", run_id="forked", turn=1) for n in range(2)],
     ]
@@ -52,6 +54,7 @@ def values(folder):
         pytest.param({"run_id": "open", "turn": 3}, "o3", id="by run and turn"),
         pytest.param({"run_id": "open"}, "o2", id="by run, the accepted attempt"),
         pytest.param({"run_id": "graded"}, "g", id="by run, the only attempt"),
+        pytest.param({"run_id": "stopped"}, "s", id="by run, the only attempt not made to explore"),
         pytest.param({"run_id": "open", "turn": 4}, None, id="no such turn"),
         pytest.param({"run_id": "forked"}, None, id="one of two"),
         pytest.param({"run_id": "forked", "turn": 1}, None, id="a turn of two branches"),

@@ -59,6 +59,27 @@ def test_of_nearly_equal_ones_a_question_without_labels_comes_first():
     assert order([open_row("a", 0.5, "known"), known[1], open_row("z", 0.9, "new")]) == "a z", "not of far ones"
 
 
+def test_at_random_questions_come_whole_in_the_order_of_their_keys():
+    names = [f"question {number}" for number in range(40)]
+    rows = [open_row(f"{name}:{turn}", 0.5, name, turn=turn) for name in names for turn in (1, 2)]
+    shuffled = sorted(rows, key=lambda row: (row["question"][::-1], row["turn"]))
+    with LabelQueue(shuffled, threshold=None) as queue:
+        shown = [candidate.row for candidate in queue]
+    assert [row["question_key"] for row in shown] == sorted(row["question_key"] for row in rows)
+    assert [row["turn"] for row in shown] == [1, 2] * 40
+    assert [row["question"] for row in shown[::2]] != names
+
+
+def test_at_random_a_later_session_goes_on_where_the_earlier_one_ended():
+    rows = [open_row(f"{number}", None, f"question {number}") for number in range(20)]
+    first = order(rows, threshold=None).split()
+    judged = [{**row, "labels": [said("correct")]} if row["id"] in first[:5] else row for row in rows]
+    assert order(judged, threshold=None).split() == first[5:]
+    assert order(rows, threshold=None, done=first[:7]).split() == first[7:]
+    grown = [*rows, *(open_row(f"new-{number}", None, f"new {number}") for number in range(20))]
+    assert [row_id for row_id in order(grown, threshold=None).split() if row_id in first] == first
+
+
 @pytest.mark.parametrize(
     ("labels", "shown"),
     [
