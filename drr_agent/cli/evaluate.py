@@ -8,7 +8,7 @@ import typer
 from drr_agent.cli import options
 from drr_agent.cli.app import app
 from drr_agent.cli.console import out, print_json, warn_of_ranking
-from drr_agent.cli.inputs import open_dm, open_reasoner, pairs, read_questions, wordings
+from drr_agent.cli.inputs import open_dm, open_reasoner, pairs, read_questions, turns_of, wordings
 from drr_agent.errors import ConfigError
 from drr_agent.evaluation.evaluate import EvaluateConfig
 from drr_agent.evaluation.evaluate import evaluate as run
@@ -26,7 +26,7 @@ def evaluate(
     folder: options.OutFolder,
     reasoner: options.ReasonerSpec = "pocket",
     dm: options.DMPath = None,
-    max_turns: options.MaxTurns = 8,
+    max_turns: options.MaxTurnsOrCertified = None,
     threshold: Annotated[float | None, typer.Option(help="Of the paper's rule; by default the DM's own.")] = None,
     greedy: Annotated[bool, typer.Option("--greedy/--no-greedy", help="Also try one attempt at temperature 0.")] = True,
     grader: options.GraderName = "auto",
@@ -49,9 +49,11 @@ def evaluate(
 
         drr evaluate fresh.jsonl --out report --reasoner openai:gpt-4o-mini --dm dm
     """
-    if max_turns < _FEWEST_TURNS:
+    model = None if dm is None else open_dm(dm)
+    turns = turns_of(max_turns, model)
+    if turns < _FEWEST_TURNS:
         raise ConfigError(
-            f"expected `--max-turns` of at least {_FEWEST_TURNS}, got {max_turns}: with one attempt a question "
+            f"expected `--max-turns` of at least {_FEWEST_TURNS}, got {turns}: with one attempt a question "
             "nobody can tell what thinking again would bring; allow more"
         )
     report = run(
@@ -64,11 +66,11 @@ def evaluate(
             logprobs=logprobs,
             quiet=quiet,
         ),
-        None if dm is None else open_dm(dm),
+        model,
         read_questions(samples, mapping=pairs(mapping), seed=seed),
         folder,
         config=EvaluateConfig(
-            max_turns=max_turns,
+            max_turns=turns,
             threshold=threshold,
             greedy=greedy,
             grader=grader,
@@ -94,5 +96,7 @@ def show_report(report: Report, folder: Path, *, json: bool) -> None:
         out.print(f"{report.seen} questions were left out: the DM had learned from them.", highlight=False)
     if report.dm is not None:
         out.print(describe_dm(report.dm), highlight=False)
+    if report.certification is not None:
+        out.print(report.certification.told, highlight=False)
     out.print(report.verdict, highlight=False)
     out.print(f"→ {folder / 'report.html'}", highlight=False)

@@ -12,8 +12,10 @@ from langchain_core.language_models import BaseChatModel
 from drr_agent.cli.console import errors
 from drr_agent.dm.folder import load_dm
 from drr_agent.dm.models import SignalDM, TransformersDM
+from drr_agent.dm.protocol import DiscriminativeModel
 from drr_agent.dm.quiet import quiet_loading
 from drr_agent.errors import ConfigError, UncertifiedWarning
+from drr_agent.evaluation.certification import certificates_of
 from drr_agent.evaluation.samples import read_samples
 from drr_agent.prompts import CONFIDENCE, Prompts
 from drr_agent.reasoners import create_reasoner
@@ -22,6 +24,7 @@ from drr_agent.reasoners.word_problems import generate
 from drr_agent.state import Sample
 from drr_agent.training.behaviors import SPLITS, Split
 
+_MAX_TURNS = 8
 _GENERATED = re.compile(r"pocket:(\d+)")
 
 
@@ -49,6 +52,14 @@ def open_dm(path: str | Path) -> TransformersDM | SignalDM:
     if dm.manifest.calibrated_on != "calibration":
         errors.print(f"the DM at {path} is not calibrated yet: run `drr calibrate`", style="yellow", highlight=False)
     return dm
+
+
+def turns_of(given: int | None, dm: DiscriminativeModel | None) -> int:
+    """The most turns: what is given, else what the DM's latest certificate is about, else 8."""
+    if given is not None:
+        return given
+    certificates = certificates_of(dm)
+    return certificates[-1].max_turns if certificates else _MAX_TURNS
 
 
 @contextmanager

@@ -39,6 +39,12 @@ AskConfidence = Annotated[
 DatasetFolder = Annotated[Path, typer.Argument(help="A dataset made by `drr harvest`.")]
 DMPath = Annotated[str | None, typer.Option("--dm", help="A DM folder, or `pocket` for the one that ships.")]
 MaxTurns = Annotated[int, typer.Option(min=1, help="Most think calls a question.")]
+MaxTurnsOrCertified = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Most think calls a question; by default as many as the DM is certified for, and 8 without that."
+    ),
+]
 FeedbackName = Annotated[
     str,
     typer.Option("--feedback", help="What a rejected Reasoner is told: `fresh` (nothing), `history` or `contrast`."),

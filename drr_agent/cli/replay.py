@@ -12,7 +12,7 @@ import typer
 from drr_agent.cli import options
 from drr_agent.cli.app import app
 from drr_agent.cli.console import errors
-from drr_agent.cli.inputs import open_dm, pairs
+from drr_agent.cli.inputs import open_dm, pairs, turns_of
 from drr_agent.cli.replay_text import show_replay
 from drr_agent.dm.models import TransformersDM
 from drr_agent.dm.protocol import DiscriminativeModel
@@ -27,6 +27,7 @@ from drr_agent.training.behaviors import Behavior, Split, is_labelled
 from drr_agent.training.curve_record import read_curve
 from drr_agent.training.dataset import load_dataset
 from drr_agent.training.dataset.folder import MANIFEST
+from drr_agent.training.dataset.writer import NothingHarvestedError
 from drr_agent.training.harvest import harvest_dataset
 from drr_agent.training.settings import HarvestSettings
 
@@ -52,7 +53,7 @@ def replay(
         list[str] | None,
         typer.Option(help=f"What would be used instead; by default {', '.join(ALTERNATIVES)}."),
     ] = None,
-    max_turns: options.MaxTurns = 8,
+    max_turns: options.MaxTurnsOrCertified = None,
     split: Annotated[Split, typer.Option(help="Of a dataset: what the figures are of.")] = "test",
     mean_calls: Annotated[
         float | None,
@@ -92,11 +93,12 @@ def replay(
         drr replay data --out replay
         drr replay data --dm dm --policy consensus:0.8 --policy threshold --against adaptive --out replay
     """
+    model = None if dm is None else open_dm(dm)
     policies, rivals = _sides(policy or [], against or [], scored=dm is not None)
     config = ReplayConfig(
         policies=policies,
         against=rivals,
-        max_turns=max_turns,
+        max_turns=turns_of(max_turns, model),
         orders=order,
         grader=grader,
         mean_calls=mean_calls,
@@ -115,7 +117,6 @@ def replay(
         "parser": parser,
         "progress": not quiet,
     }
-    model = None if dm is None else open_dm(dm)
     config = config if dm is None else replace(config, curve=read_curve(dm))
     report = _replay_source(source, split, model, config, settings)
     try:
@@ -180,7 +181,13 @@ def _require_labels(rows: Sequence[Behavior], source: str, *, dataset: bool = Fa
 def _harvested(source: str, settings: HarvestSettings) -> Iterator[Sequence[Behavior]]:
     """The rows of a log, by way of a dataset that is not kept."""
     with tempfile.TemporaryDirectory(prefix="drr-replay-") as folder:
-        data, records = harvest_dataset([source], Path(folder) / "data", **settings)
+        try:
+            data, records = harvest_dataset([source], Path(folder) / "data", **settings)
+        except NothingHarvestedError as error:
+            raise DataError(
+                f"expected attempts in {source!r}, got none: it holds none, or the filters let none through; check the "
+                "file, its columns (`--map`) and the filters (`--where`)"
+            ) from error
         dropped = sum(sum(record.dropped.values()) for record in records)
         if dropped:
             errors.print(

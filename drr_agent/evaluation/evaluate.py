@@ -11,19 +11,20 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
 from tqdm import tqdm
 
-from drr_agent.dm.protocol import DiscriminativeModel, ScoreRequest
+from drr_agent.dm.protocol import DiscriminativeModel
 from drr_agent.errors import DataError
+from drr_agent.evaluation.certification import Certification, Measured, certification
 from drr_agent.evaluation.comparison import Arm, compare, verdict
+from drr_agent.evaluation.dm_scores import measure_dm
 from drr_agent.evaluation.draws import SharedDraws
-from drr_agent.evaluation.outcomes import scored_attempts
-from drr_agent.evaluation.report import Comparison, DMResult, Report
-from drr_agent.evaluation.strategies import VOTING, Strategy, greedy_reasoner, standard_strategies
-from drr_agent.evaluation.summary import describe_environment, pick_examples, summarize_dm, summarize_runs
+from drr_agent.evaluation.report import Comparison, Report
+from drr_agent.evaluation.strategies import VOTING, Strategy, greedy_reasoner, standard_strategies, with_grader
+from drr_agent.evaluation.summary import describe_environment, pick_examples, summarize_runs
 from drr_agent.evaluation.verdict import judge_comparisons
 from drr_agent.grading import Grader, get_grader
-from drr_agent.graphs.drr import DRRGraph
+from drr_agent.graphs.drr import DRRGraph, default_policy
 from drr_agent.lines import hold
-from drr_agent.policy import Policy
+from drr_agent.policy import Policy, within
 from drr_agent.prompts import Prompts
 from drr_agent.questions import question_key, unit_of
 from drr_agent.reasoners.resolve import describe_reasoner
@@ -101,9 +102,10 @@ def evaluate(
         seen=len(samples) - len(fresh),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         verdict=_conclude(comparisons),
+        certification=_certification(reasoner, dm, config, grader),
         results=[summarize_runs(arm.strategy, arm.setting, arm.runs, grader, seed=config.seed) for arm in arms],
         comparisons=comparisons,
-        dm=None if dm is None else _measure_dm(_all_draws(arms), dm, parts or {}, grader),
+        dm=None if dm is None else measure_dm(_all_draws(arms), dm, parts or {}, grader),
         examples=pick_examples(subject.label, subject.runs, grader) if comparisons else [],
         environment=describe_environment(
             reasoner=describe_reasoner(reasoner),
@@ -202,41 +204,23 @@ def _conclude(comparisons: Sequence[Comparison]) -> str:
     return told if found is None or found.unknown else f"{told} So: {found.word}."
 
 
+def _certification(
+    reasoner: BaseChatModel, dm: DiscriminativeModel | None, config: EvaluateConfig, grader: Grader
+) -> Certification | None:
+    """What the DM's certificate says of its loop as it is run here."""
+    if dm is None:
+        return None
+    policy = with_grader(default_policy(dm) if config.policy is None else config.policy, grader)
+    measured = Measured(
+        policy=within(policy, config.max_turns),
+        max_turns=config.max_turns,
+        reasoners=[describe_reasoner(reasoner)],
+        prompts=[(Prompts() if config.prompts is None else config.prompts).digest],
+        feedback=["fresh"],
+    )
+    return certification(dm, measured)
+
+
 def _all_draws(arms: Sequence[Arm]) -> Sequence[Run]:
     """Best-of-n scores every draw, whatever the policy would have skipped."""
     return next(arm.runs for arm in arms if arm.strategy == "best_of_n")
-
-
-def _measure_dm(
-    runs: Sequence[Run], dm: DiscriminativeModel, parts: Mapping[str, DiscriminativeModel], grader: Grader
-) -> DMResult:
-    """The DM's scores over independent draws, agreement left out, with its parts beside them."""
-    kept = [
-        (run, attempt)
-        for run in runs
-        for attempt in run["attempts"]
-        if attempt["score"] is not None and grader.grade(attempt["answer"], run["target"]) is not None
-    ]
-    requests = [
-        ScoreRequest(
-            run["question"],
-            attempt["rationale"],
-            str(attempt["answer"]),
-            run["context"],
-            attempt["signals"],
-            run["reasoner"],
-            attempt["logprobs"],
-            attempt.get("spans"),
-        )
-        for run, attempt in kept
-    ]
-    beside: dict[str, list[float | None]] = {
-        name: [score.score for score in part.score(requests)] for name, part in parts.items()
-    }
-    logits = [attempt.get("text_logit") for _, attempt in kept]
-    if any(logit is not None for logit in logits):
-        beside = {"text alone": logits, **beside}
-    before = getattr(dm, "uncalibrated", None)
-    return summarize_dm(
-        scored_attempts(runs, grader), uncalibrated=None if before is None else before(requests), parts=beside
-    )

@@ -8,7 +8,7 @@ from drr_agent.errors import MissingExtraError, require_extra
 from drr_agent.evaluation.charts import draw_pictures
 from drr_agent.evaluation.drawing import Picture
 from drr_agent.evaluation.report import Report, letters, title_of
-from drr_agent.evaluation.table import doubt_ranking, interval, number, percent, points
+from drr_agent.evaluation.table import accepts_some, doubt_ranking, interval, number, percent, points, wrong_of
 
 T = TypeVar("T")
 _IN_BACKTICKS = re.compile(r"(`[^`\n]+`)")
@@ -24,7 +24,14 @@ def render_page(report: Report) -> str:
     """
     nothing: list[Picture] = []
     pictures, missing = draw_if_possible(lambda: draw_pictures(report), nothing)
-    return fill_template("report.html.j2", report=report, letters=letters(report), pictures=pictures, missing=missing)
+    return fill_template(
+        "report.html.j2",
+        report=report,
+        letters=letters(report),
+        pictures=pictures,
+        missing=missing,
+        some_accepted=accepts_some(result.accept_rate for result in report.results),
+    )
 
 
 def fill_template(name: str, *, home: str = _HOME, **values: Any) -> str:
@@ -49,7 +56,7 @@ def fill_template(name: str, *, home: str = _HOME, **values: Any) -> str:
     )
     environment.filters.update(percent=percent, interval=interval, number=number, points=points, title_of=title_of)
     environment.filters.update(coded=coded, prose=prose)
-    environment.globals.update(doubt_ranking=doubt_ranking)
+    environment.globals.update(doubt_ranking=doubt_ranking, wrong_of=wrong_of)
     page: str = environment.get_template(name).render(**values)
     return page
 

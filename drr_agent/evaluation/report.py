@@ -6,20 +6,18 @@
 from itertools import chain, product
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from drr_agent.errors import DataError
+from drr_agent.evaluation.certification import Certification
+from drr_agent.evaluation.records import Count, ReportPart, Share, read_record
 from drr_agent.lines import write_whole
 from drr_agent.state import StopReason, Verdict
 
 REPORT_FORMAT: Final = 1
 """Version of the report's shape."""
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
-Record = TypeVar("Record", bound=BaseModel)
 Against = Literal["single_pass", "voting"]
 
 
@@ -31,12 +29,6 @@ def label(strategy: str, setting: str) -> str:
 def title_of(strategy: str) -> str:
     """A strategy's name as prose has it."""
     return strategy.replace("_", " ").replace("drr", "DRR")
-
-
-class ReportPart(BaseModel):
-    """Frozen; an unknown key and a NaN are errors, on the way in and on the way out."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TurnResult(ReportPart):
@@ -71,6 +63,10 @@ class StrategyResult(ReportPart):
     """Seconds of a run's think calls, one after the other; a draw that is shared keeps the time it first took."""
     accept_rate: Share
     """Share of the runs that ended because the policy accepted."""
+    accepted: Count = 0
+    """How many of these have a target."""
+    wrong_of_accepted: Share | None = None
+    """Of those, the share that is wrong; `None` without any."""
     abstained: Count
     """Runs that withheld their answer, or found none."""
     failed: Count
@@ -197,14 +193,16 @@ class Report(ReportPart):
     """ISO 8601, UTC."""
     verdict: str
     results: list[StrategyResult]
-    comparisons: list[Comparison] = []
+    comparisons: list[Comparison] = Field(default_factory=list)
     """The first one names the strategy the verdict is about."""
     seen: Count = 0
     """Questions that were left out because the DM had learned from them."""
+    certification: Certification | None = None
+    """What the DM's certificate says of that strategy; `None` without one."""
     dm: DMResult | None = None
-    examples: list[Example] = []
+    examples: list[Example] = Field(default_factory=list)
     environment: Environment
-    timings: dict[str, float] = {}
+    timings: dict[str, float] = Field(default_factory=dict)
     """Wall-clock seconds of each stage."""
 
     @property
@@ -245,23 +243,3 @@ def read_report(path: Path) -> Report:
         DataError: there is no such file, or it is not a report of this format.
     """
     return read_record(path, Report, name="report", version=REPORT_FORMAT, again="evaluate again")
-
-
-def read_record(path: Path, kind: type[Record], *, name: str, version: int, again: str) -> Record:
-    """A record from its file.
-
-    Raises:
-        DataError: there is no such file, or it is not such a record.
-    """
-    if not path.is_file():
-        raise DataError(
-            f"expected a {name} at {path}, found {'a folder' if path.is_dir() else 'nothing'}; check the path"
-        )
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise DataError(
-            f"expected a {name} of format {version} in {path}, got {place}: {first['msg']}; {again}"
-        ) from error

@@ -9,6 +9,7 @@ from langchain_core.language_models import BaseChatModel
 
 from drr_agent.dm.protocol import DiscriminativeModel
 from drr_agent.errors import ConfigError
+from drr_agent.evaluation.certification import certificates_of
 from drr_agent.grading import AUTO, Grader
 from drr_agent.graphs import create_baseline, create_drr_graph
 from drr_agent.graphs.drr import DRRGraph, default_policy
@@ -98,29 +99,33 @@ def standard_strategies(
     chosen = default_policy(dm) if policy is None else policy
     stored: ConsensusPolicy | None = getattr(dm, "consensus", None)
     beside = [stored] if stored is not None and isinstance(chosen, StoppingPolicy) else []
-    judged = [replace(p, grader=grader) if isinstance(p, _VOTING_POLICIES) else p for p in (chosen, *beside)]
-    return [*_with_dm(judged, threshold, several), *others]
+    judged = [with_grader(policy, grader) for policy in (chosen, *beside)]
+    return [*_with_dm(judged, threshold, several, certified=bool(certificates_of(dm))), *others]
 
 
-_VOTING_POLICIES = (ConsensusPolicy, StoppingPolicy)
-"""Those that compare answers."""
+def with_grader(policy: Policy, grader: Grader) -> Policy:
+    """A policy with a grader, where it compares answers."""
+    return replace(policy, grader=grader) if isinstance(policy, ConsensusPolicy | StoppingPolicy) else policy
 
 
-def _with_dm(policies: Sequence[Policy], threshold: float | None, several: dict[str, Any]) -> list[Strategy]:
+def _with_dm(
+    policies: Sequence[Policy], threshold: float | None, several: dict[str, Any], *, certified: bool
+) -> list[Strategy]:
     known = [p.threshold for p in policies if isinstance(p, ConsensusPolicy | ThresholdPolicy)]
     paper = ThresholdPolicy(threshold=[*known, 0.5][0] if threshold is None else threshold)
     setting = f"at {paper.threshold:g}"
     return [
-        *(drr(*_called(policy), policy, **several) for policy in policies),
+        *(drr(*_called(policy, certified=certified), policy, **several) for policy in policies),
         drr("drr_threshold", f"{setting}, fresh", paper, **several),
         drr("drr_threshold", f"{setting}, history", paper, feedback="history", **several),
         baseline("best_of_n", f"n={several['max_turns']}", **several),
     ]
 
 
-def _called(policy: Policy) -> tuple[str, str]:
-    """A policy's strategy and setting."""
+def _called(policy: Policy, *, certified: bool) -> tuple[str, str]:
+    """A policy's strategy and setting; a certificate is of where it accepts."""
     kind = type(policy).__name__.removesuffix("Policy").lower()
     if isinstance(policy, StoppingPolicy):
-        return f"drr_{kind}", f"worth {policy.worth:g} calls"
+        accepts = f", accept_at {policy.accept_at:g}" if certified else ""
+        return f"drr_{kind}", f"worth {policy.worth:g} calls{accepts}"
     return f"drr_{kind}", f"at {policy.threshold:g}" if isinstance(policy, ConsensusPolicy | ThresholdPolicy) else ""

@@ -56,11 +56,13 @@ def summarize_runs(
         raise DataError(f"expected runs of {strategy!r} {setting!r}, got none; check the filter that chose them")
     changes = fixed_and_harmed(runs, grader)
     accuracy, bounds = _accuracy(runs, grader, seed)
+    graded = [run for run in runs if run["target"] is not None]
+    accepted = [grader.grade(run["answer"], run["target"]) for run in graded if run["accepted"]]
     metered = [run["usage"] for run in runs if not run["usage"]["unmetered_calls"]]
     return StrategyResult(
         strategy=strategy,
         setting=setting,
-        n=sum(run["target"] is not None for run in runs),
+        n=len(graded),
         accuracy=accuracy,
         accuracy_ci=bounds,
         mean_turns=fmean(len(run["attempts"]) for run in runs),
@@ -68,6 +70,8 @@ def summarize_runs(
         mean_tokens=fmean(usage["input_tokens"] + usage["output_tokens"] for usage in metered) if metered else None,
         mean_seconds=fmean(sum(attempt["seconds"] for attempt in run["attempts"]) for run in runs),
         accept_rate=fmean(run["accepted"] for run in runs),
+        accepted=len(accepted),
+        wrong_of_accepted=fmean(label != "correct" for label in accepted) if accepted else None,
         abstained=sum(run["answer"] is None and run["stop_reason"] != "error" for run in runs),
         failed=sum(run["stop_reason"] == "error" for run in runs),
         ungraded=sum(run["target"] is None for run in runs),

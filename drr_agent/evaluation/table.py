@@ -1,6 +1,6 @@
 """The strategies side by side, in the terminal; and how the reports write numbers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from rich.table import Table
 from rich.text import Text
@@ -11,6 +11,8 @@ from drr_agent.evaluation.report import DMResult, Report, StrategyResult
 def render_table(report: Report, *, width: int = 120) -> Table:
     """The strategies side by side, for a terminal of `width` characters; the compared one is bold."""
     columns = {name: cell for name, cell in _COLUMNS.items() if width >= _WIDE or name not in _FOR_WIDE}
+    if accepts_some(result.accept_rate for result in report.results):
+        columns[WRONG_OF_ACCEPTED] = lambda result: wrong_of(result.wrong_of_accepted, result.accepted)
     table = Table(title=report.title)
     table.add_column("strategy", overflow="fold")
     for name in columns:
@@ -48,6 +50,16 @@ def doubt_ranking(within: float | None, overall: float | None) -> str | None:
     )
 
 
+def accepts_some(shares: Iterable[float]) -> bool:
+    """Whether a policy accepts some questions but not all, so that its accepts are worth a figure of their own."""
+    return any(0 < share < 1 for share in shares)
+
+
+def wrong_of(share: float | None, accepted: float) -> str:
+    """The share of the accepted answers that is wrong, with how many they are, as `3.1 % of 412`."""
+    return "–" if share is None else f"{percent(share)} of {accepted:,.0f}"
+
+
 def percent(share: float | None) -> str:
     """A share as `62.5 %`; an unknown one as a dash."""
     return "–" if share is None else f"{100 * share:.1f} %"
@@ -64,8 +76,16 @@ def number(value: float | None, digits: int) -> str:
 
 
 def points(share: float) -> str:
-    """A difference of shares in percentage points, signed: `+4.2`."""
-    return f"{100 * share:+.1f}".replace("-", "−")
+    """A difference of shares in percentage points, signed: `+4.2`; one that rounds to nothing has no sign."""
+    return signed(100 * share, "+.1f")
+
+
+def signed(value: float | None, form: str = "+.2f") -> str:
+    """A number with its sign, none where it rounds to 0; an unknown one as a dash."""
+    if value is None:
+        return "–"
+    text = f"{value:{form}}"
+    return text.replace("-", "−") if any(digit in text for digit in "123456789") else text.lstrip("+-")
 
 
 _COLUMNS: Mapping[str, Callable[[StrategyResult], str]] = {
@@ -78,6 +98,8 @@ _COLUMNS: Mapping[str, Callable[[StrategyResult], str]] = {
     "fixed": lambda result: str(result.fixed),
     "harmed": lambda result: str(result.harmed),
 }
+WRONG_OF_ACCEPTED = "wrong of accepted"
+"""The column of it."""
 _CHANCE = 0.5
 _FOR_WIDE = frozenset({"turns", "accepted", "fixed", "harmed"})
 """Columns that a narrow terminal does without."""

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from drr_agent.evaluation.metrics import Interval
-from drr_agent.evaluation.report import Comparison, ReportPart, label
+from drr_agent.evaluation.records import ReportPart
+from drr_agent.evaluation.report import Comparison, label
 from drr_agent.evaluation.table import points
 
 Word = Literal["use it", "shadow it", "do not"]

@@ -13,9 +13,20 @@ from drr_agent.replay.readings import Readings
 from drr_agent.replay.standing import NOTHING
 from drr_agent.training.operating import choose_setting
 
-MEASURES = ("accuracy", "calls", "tokens", "usd", "accepted", "abstained", "reviewed", "accuracy_unreviewed")
+MEASURES = (
+    "accuracy",
+    "calls",
+    "tokens",
+    "usd",
+    "accepted",
+    "abstained",
+    "reviewed",
+    "accuracy_unreviewed",
+    "wrong_of_accepted",
+)
 """Means over questions; tokens and USD over those whose every attempt is metered or priced, the same at any setting.
-Accuracy counts the answer that stands, also where it goes to review; `accuracy_unreviewed` is over the others."""
+Accuracy counts the answer that stands, also where it goes to review; `accuracy_unreviewed` is over the others, and
+`wrong_of_accepted` over the questions that end in an accept."""
 Means = dict[str, float | None]
 
 
@@ -46,17 +57,18 @@ def measure(ends: Ends, readings: Readings, where: Bools | None = None) -> Sums:
         readings: those that ended so.
         where: the readings that count; by default all, shape (readings,).
     """
-    reviewed = ends.ended("review")
+    accepted, reviewed = ends.ended("accept"), ends.ended("review")
     columns = np.stack(
         [
             ends.right,
             ends.turns,
             spent(readings.tokens, ends),
             spent(readings.usd, ends),
-            ends.ended("accept"),
+            accepted,
             ends.choice == NOTHING,
             reviewed,
             np.where(reviewed, np.nan, ends.right),
+            np.where(accepted, ~ends.right, np.nan),
         ]
     )
     weights = readings.weights if where is None else readings.weights * where

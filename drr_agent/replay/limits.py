@@ -2,47 +2,21 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, Self
 
 import numpy as np
 
-from drr_agent.dm.protocol import DiscriminativeModel
 from drr_agent.replay.costs import Prices
 from drr_agent.replay.families import Family
 from drr_agent.replay.readings import Readings
 from drr_agent.replay.report import Limit, PolicyResult
 from drr_agent.replay.stopping_form import StoppingFamily
-from drr_agent.replay.worth import fusion_of
-from drr_agent.stopping import StoppingModel
-from drr_agent.stopping.answers import OF_BEST
+from drr_agent.replay.unread import Unread
 from drr_agent.training.behaviors import Behavior
 from drr_agent.training.labels import label_kind
 from drr_agent.training.weights import Coverage
 
 _TOLD = frozenset({"history", "contrast", "no_answer"})
 """Kinds of feedback that an attempt was made after."""
-
-
-class Unread(NamedTuple):
-    """Signals that no attempt of a log has."""
-
-    by_dm: list[str]
-    """Those that the DM reads."""
-    by_stopping: list[str]
-    """Those that only the answers model of a stopping policy reads, of each answer's best attempt."""
-
-    @classmethod
-    def of(cls, rows: Sequence[Behavior], dm: DiscriminativeModel | None, families: Iterable[Family]) -> Self:
-        """Those that a DM and some policies read."""
-        known = {name for row in rows for name, value in row["signals"].items() if value is not None}
-        fusion = fusion_of(dm)
-        by_dm = [term.name for term in fusion.signals] if fusion else []
-        read = [name for _, model in _stopping(families) for name in model.answers.names]
-        by_stopping = [name.removeprefix(OF_BEST) for name in read if name.startswith(OF_BEST)]
-        return cls(
-            [name for name in by_dm if name not in known],
-            [name for name in dict.fromkeys(by_stopping) if name not in known and name not in by_dm],
-        )
 
 
 def find_limits(
@@ -82,7 +56,10 @@ def find_limits(
         *_of_reviews(policies, len(readings.units.weights)),
     ]
     if in_sample:
-        text = "Settings that were not given were chosen on these very questions, and look a little too good."
+        text = (
+            "Settings that were not given were chosen on these very questions (in sample), and look a little too good. "
+            "A dataset (`drr harvest`) has a calibration split to choose them on."
+        )
         found.append(("in sample", len(readings.questions), text))
     return [Limit(kind=kind, count=count, text=text) for kind, count, text in found if count]
 
@@ -107,14 +84,15 @@ def _of_coverage(coverage: Coverage) -> Stated:
     yield (
         "no explored tails",
         coverage.unexplored,
-        f"{coverage.unexplored} runs ended at an accept, and no run of their Reasoner explored: what later turns would "
-        "have brought, this log cannot tell. `create_drr_graph(…, explore=0.05)` makes one that can.",
+        f"{coverage.unexplored} runs were accepted, stopped or sent to review, and no run of their Reasoner that ended "
+        "in the same way explored: what later turns would have brought, this log cannot tell. "
+        "`create_drr_graph(…, explore=0.05)` makes one that can.",
     )
     yield (
         "stood for",
         coverage.censored - coverage.unexplored,
-        f"{coverage.censored - coverage.unexplored} runs were cut off by an accept; {coverage.explored} that explored "
-        "stand for them, which widens the intervals.",
+        f"{coverage.censored - coverage.unexplored} runs were cut off by an accept, a stop or a review; "
+        f"{coverage.explored} that explored stand for them, which widens the intervals.",
     )
     yield (
         "unjudged",
@@ -168,9 +146,9 @@ def _of_signals(unread: Unread) -> Stated:
 
 
 def _of_horizons(families: Iterable[Family], longest: int, max_turns: int) -> Stated:
-    """Where a stopping policy was learned for runs of another length."""
-    for name, model in _stopping(families):
-        horizon = model.values.horizon
+    """Where a stopping policy was learned for runs of another length, or is replayed as one for shorter ones."""
+    for family in stopping_families(families):
+        name, horizon = family.name, family.policy.model.values.horizon
         yield (
             "short horizon",
             horizon if horizon < longest else 0,
@@ -182,6 +160,13 @@ def _of_horizons(families: Iterable[Family], longest: int, max_turns: int) -> St
             horizon if horizon > max_turns else 0,
             f"{name} reckons with {horizon} turns, as in the logs that it learned from, and has {max_turns}: "
             "towards the last ones it expects too much of thinking on. Train it again, and it knows of fewer.",
+        )
+        yield (
+            "shortened",
+            family.shortened_from or 0,
+            f"{name} is replayed as one for runs of {horizon} turns, the most that this log holds. In use with "
+            f"{max_turns} turns it reckons with {family.shortened_from}, and thinks on more readily: log longer runs "
+            f"(`drr distill --attempts {max_turns}`), or use it with `max_turns={horizon}`.",
         )
 
 
@@ -198,9 +183,9 @@ def _of_reviews(policies: Iterable[PolicyResult], questions: int) -> Stated:
         )
 
 
-def _stopping(families: Iterable[Family]) -> list[tuple[str, StoppingModel]]:
-    """The names of the stopping policies among some, with what each has learned."""
-    return [(family.name, family.policy.model) for family in families if isinstance(family, StoppingFamily)]
+def stopping_families(families: Iterable[Family]) -> list[StoppingFamily]:
+    """The stopping policies among some."""
+    return [family for family in families if isinstance(family, StoppingFamily)]
 
 
 def _of_prices(prices: Prices) -> Stated:

@@ -4,9 +4,11 @@ import re
 from collections.abc import Sequence
 
 from drr_agent.evaluation.page import draw_if_possible, fill_template
+from drr_agent.evaluation.table import accepts_some
 from drr_agent.evaluation.verdict import Word
 from drr_agent.replay import wording
 from drr_agent.replay.charts import MOST_SIGNALS, Pictures, draw_pictures, letters
+from drr_agent.replay.policy_losses import MOST_QUESTIONS
 from drr_agent.replay.report import ReplayReport, Slice
 
 _FINDINGS: dict[Word, str] = {
@@ -39,6 +41,8 @@ def render_page(report: ReplayReport) -> str:
         signals=wording.most_valuable(report.signals),
         wording=wording,
         most=MOST_SIGNALS,
+        few=MOST_QUESTIONS,
+        some_accepted=accepts_some(policy.chosen.point.accepted for policy in report.policies),
     )
 
 

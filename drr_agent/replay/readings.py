@@ -15,7 +15,8 @@ import numpy.typing as npt
 from drr_agent.errors import ConfigError
 from drr_agent.evaluation.metrics import Bools, Floats
 from drr_agent.grading import AUTO, Grader
-from drr_agent.odds import score_logit
+from drr_agent.odds import attempt_logit, score_logit
+from drr_agent.replay.signal_tables import SignalTables
 from drr_agent.state import Attempt
 from drr_agent.training.logged import LabelledQuestion, orders_of, require_judged, unit_numbers
 
@@ -63,11 +64,15 @@ class Readings:
     """NaN where there is none."""
     logit: Floats
     """Log odds of the score; minus infinity where there is none."""
+    raw: Floats
+    """What the DM made of the attempt before calibration, else the log odds of its score; NaN without either."""
     right: Bools
     tokens: Floats
     """Of all turns up to this one; NaN throughout a reading with an unmetered attempt."""
     usd: Floats
     """Likewise, where each attempt has a price."""
+    signals: SignalTables
+    """By question, shape (questions, attempts)."""
 
     @classmethod
     def of(
@@ -113,9 +118,11 @@ class Readings:
             first=_first_turns(held["group"]),
             score=held["score"],
             logit=np.nan_to_num(held["logit"], nan=-np.inf, neginf=-np.inf),
+            raw=held["raw"],
             right=held["right"] == 1.0,
             tokens=_spent(held["tokens"], order),
             usd=_spent(held["usd"], order),
+            signals=SignalTables(questions=judged),
         )
 
     def __len__(self) -> int:
@@ -133,6 +140,7 @@ class _Columns(NamedTuple):
     group: Floats
     score: Floats
     logit: Floats
+    raw: Floats
     right: Floats
     tokens: Floats
     usd: Floats
@@ -144,6 +152,7 @@ class _Columns(NamedTuple):
             group=_padded([grader.group([a["answer"] for a in question.attempts]) for question in questions]),
             score=_padded(scores),
             logit=_padded([[None if score is None else score_logit(score) for score in row] for row in scores]),
+            raw=_padded([[attempt_logit(attempt) for attempt in question.attempts] for question in questions]),
             right=_padded([[label == "correct" for label in question.labels] for question in questions]),
             tokens=_padded([[_tokens(attempt) for attempt in question.attempts] for question in questions]),
             usd=_padded([[price(q, a) if price else None for a in q.attempts] for q in questions]),

@@ -16,7 +16,7 @@ from drr_agent.replay.conclusion import conclude
 from drr_agent.replay.config import ReplayConfig
 from drr_agent.replay.costs import Prices
 from drr_agent.replay.frontier import Means
-from drr_agent.replay.limits import Unread, find_limits
+from drr_agent.replay.limits import find_limits, stopping_families
 from drr_agent.replay.paths import end
 from drr_agent.replay.readings import Readings
 from drr_agent.replay.report import (
@@ -34,12 +34,13 @@ from drr_agent.replay.report import (
 from drr_agent.replay.resampling import Resampler
 from drr_agent.replay.slices import examples, facts_of, slices
 from drr_agent.replay.specs import VOTING
+from drr_agent.replay.unread import Unread
 from drr_agent.replay.worth import turn_rows, worth_of_scores
 from drr_agent.training.behaviors import Behavior
 from drr_agent.training.logged import LabelledLog
 
 GIVEN = "given"
-_SHARES = ("accuracy", "accepted", "abstained", "reviewed", "accuracy_unreviewed")
+_SHARES = ("accuracy", "accepted", "abstained", "reviewed", "accuracy_unreviewed", "wrong_of_accepted")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +81,8 @@ def make_record(
     policies = [
         _policy(side, shown.readings, GIVEN if known else chosen_on) for side, known in zip(sides, given, strict=True)
     ]
-    unread = Unread.of(shown.rows, dm, [side.frontier.family for side in sides])
+    families = [side.frontier.family for side in sides]
+    unread = Unread.of(shown.rows, dm, [family.policy.model for family in stopping_families(families)])
     chosen_in_sample = [chosen_on == IN_SAMPLE and not known for known in given]
     return ReplayReport(
         title=config.title,
@@ -101,7 +103,7 @@ def make_record(
             shown.log.coverage,
             prices,
             policies=policies,
-            families=[side.frontier.family for side in sides],
+            families=families,
             max_turns=config.max_turns,
             seen=shown.seen,
             unread=unread,

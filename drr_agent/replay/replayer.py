@@ -15,6 +15,7 @@ from drr_agent.errors import DataError
 from drr_agent.grading import Grader, get_grader
 from drr_agent.policy import MajorityPolicy
 from drr_agent.questions import unit_of
+from drr_agent.replay.certified import certification_of
 from drr_agent.replay.compare import Side
 from drr_agent.replay.config import ReplayConfig
 from drr_agent.replay.costs import Prices, find_prices
@@ -74,7 +75,14 @@ class _Replayer:
         assert calls is not None  # readings have weights
         return calls
 
-    def side(self, candidate: Candidate, learn: Readings, show: Readings, budget: float) -> Side:
+    def sides(self, candidates: Sequence[Candidate], learn: Readings, show: Readings) -> list[Side]:
+        """Every policy, in the same resamples."""
+        budget, units = self.budget(learn), len(show.units.weights)
+        resampler = Resampler(units=units, seed=self.config.seed, resamples=self.config.resamples)
+        bar = tqdm(candidates, "replay", unit=" policies", disable=None if self.config.progress else True)
+        return [self.side(one, learn, show, budget, resampler) for one in bar]
+
+    def side(self, candidate: Candidate, learn: Readings, show: Readings, budget: float, resampler: Resampler) -> Side:
         """A policy in its given setting, or in the one that does best where settings are chosen."""
         family, given = candidate
         settings = family.settings or suggest_settings(family.walk(learn), learn, default=given)
@@ -89,7 +97,7 @@ class _Replayer:
             setting=setting,
             sums=measure(end(shown.walk, setting, show), show),
             frontier=shown,
-            resampler=Resampler(units=len(show.units.weights), seed=self.config.seed, resamples=self.config.resamples),
+            resampler=resampler,
             learned=learned,
         )
 
@@ -116,7 +124,8 @@ def replay(
     """
     config = ReplayConfig() if config is None else config
     grader = _remembering(get_grader(config.grader))
-    frame = Frame(dm=dm, grader=grader, max_turns=min(config.max_turns, _longest(rows)))
+    turns = min(config.max_turns, _longest(rows))
+    frame = Frame(dm=dm, grader=grader, max_turns=turns, asked_turns=config.max_turns)
     candidates = _candidates(frame, config)
     names = sorted({row["reasoner"] for row in rows})
     prices = find_prices(names, price_in=config.price_in, price_out=config.price_out)
@@ -127,9 +136,7 @@ def replay(
     apart = any(is_labelled(row) for row in elsewhere)
     learned = replayer.read(elsewhere, fresh=False) if apart else shown
     clock = time.monotonic()
-    budget = replayer.budget(learned.readings)
-    bar = tqdm(candidates, "replay", unit=" policies", disable=None if config.progress else True)
-    sides = [replayer.side(one, learned.readings, shown.readings, budget) for one in bar]
+    sides = replayer.sides(candidates, learned.readings, shown.readings)
     replayer.timings["replay"] = round(time.monotonic() - clock, 2)
     clock = time.monotonic()
     signals = signal_values(shown.readings, dm, None if dm is None else frame.candidate("drr"), seed=config.seed)
@@ -146,7 +153,8 @@ def replay(
         chosen_on=config.chosen_on if apart else IN_SAMPLE,
     )
     replayer.timings["record"] = round(time.monotonic() - clock, 2)
-    return report.model_copy(update={"timings": replayer.timings})
+    found = certification_of(sides[0], shown.rows, dm, max_turns=config.max_turns, longest=turns)
+    return report.model_copy(update={"timings": replayer.timings, "certification": found})
 
 
 def _candidates(frame: Frame, config: ReplayConfig) -> list[Candidate]:

@@ -3,16 +3,9 @@
 from pathlib import Path
 from typing import Final, Literal
 
-from drr_agent.evaluation.report import (
-    Count,
-    DMResult,
-    Environment,
-    Example,
-    ReportPart,
-    ScoreHistogram,
-    Share,
-    read_record,
-)
+from drr_agent.evaluation.certification import Certification
+from drr_agent.evaluation.records import Count, ReportPart, Share, read_record
+from drr_agent.evaluation.report import DMResult, Environment, Example, ScoreHistogram
 from drr_agent.evaluation.verdict import Verdict
 from drr_agent.lines import write_whole
 from drr_agent.training.curve_record import Curve
@@ -50,6 +43,8 @@ class Point(ReportPart):
     reviewed: Share
     accuracy_unreviewed: Share | None = None
     """Over the questions that do not go to review; `None` where all do."""
+    wrong_of_accepted: Share | None = None
+    """Of the answers accepted, the share that is wrong; `None` without any."""
 
 
 class FrontierPoint(Point):
@@ -193,6 +188,8 @@ class ReplayReport(ReportPart):
     verdict: Verdict
     subject: str
     """The label of the policy the verdict is about."""
+    certification: Certification | None = None
+    """What the DM's certificate says of that policy; `None` without one, and for what votes."""
     split: str
     """The part of the log that the figures are of."""
     chosen_on: str

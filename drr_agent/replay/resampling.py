@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from drr_agent.evaluation.metrics import Floats, Interval
 
 _CELLS = 4_000_000
 """Most resampled counts held at once."""
+_KEPT = 50_000_000
+"""Most counts that are kept, in 100 MB; more of them are drawn anew each time."""
 _FLIPS = 2_000
 
 
@@ -29,7 +33,11 @@ class Resampler:
         Returns:
             Shape (resamples, columns).
         """
-        return np.concatenate([counts @ columns.T for counts in self._counts()])
+        if self.resamples * self.units > _KEPT:
+            return np.concatenate([counts @ columns.T for counts in self._counts()])
+        chunk = max(1, _CELLS // self.units)
+        starts = range(0, self.resamples, chunk)
+        return np.concatenate([self._kept[start : start + chunk] @ columns.T for start in starts])
 
     def ratios(self, values: Floats, weights: Floats) -> list[Interval | None]:
         """Weighted means with their 95 % percentile intervals; `None` where nothing has a weight.
@@ -50,13 +58,19 @@ class Resampler:
         assert found is not None
         return found
 
+    @cached_property
+    def _kept(self) -> npt.NDArray[np.uint16]:
+        """All counts, shape (resamples, units)."""
+        return np.concatenate([counts.astype(np.uint16) for counts in self._counts()])
+
     def _counts(self) -> Iterator[Floats]:
+        """How often each resample draws each unit, some resamples at a time."""
         random, chunk = np.random.default_rng(self.seed), max(1, _CELLS // self.units)
         for start in range(0, self.resamples, chunk):
-            size = min(chunk, self.resamples - start)
-            drawn = random.integers(self.units, size=(size, self.units)) + self.units * np.arange(size)[:, None]
-            counts = np.bincount(drawn.ravel(), minlength=size * self.units)
-            yield counts.reshape(size, self.units).astype(np.float64)
+            counts = np.empty((min(chunk, self.resamples - start), self.units))
+            for row in counts:  # one by one: draws that fit the cache are many times faster
+                row[:] = np.bincount(random.integers(self.units, size=self.units), minlength=self.units)
+            yield counts
 
 
 def interval(mean: float, resampled: Floats) -> Interval:

@@ -1,21 +1,19 @@
 """The subject of a replay on parts of the questions, and examples to read."""
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 
-from drr_agent.evaluation.metrics import Bools, auroc
+from drr_agent.evaluation.metrics import Bools, Floats, auroc
 from drr_agent.evaluation.report import Example, ExampleAttempt
 from drr_agent.policy import Outcome
 from drr_agent.replay.families import OUTCOMES
 from drr_agent.replay.frontier import measure
 from drr_agent.replay.paths import Ends
-from drr_agent.replay.readings import Readings
+from drr_agent.replay.readings import Ints, Readings
 from drr_agent.replay.report import Slice
 from drr_agent.replay.standing import NOTHING
-from drr_agent.state import Attempt, Label
 from drr_agent.training.behaviors import Behavior
 from drr_agent.training.logged import LabelledQuestion
 
@@ -54,6 +52,7 @@ def facts_of(rows: Sequence[Behavior]) -> dict[str, Fact]:
 def slices(ends: Ends, readings: Readings, facts: Mapping[str, Fact]) -> list[Slice]:
     """The subject by Reasoner, dataset and length of the first rationale; the attempts by turn."""
     found: list[Slice] = []
+    rows = _Labelled.of(readings.questions)
     kinds: dict[QuestionKind, list[str]] = {
         "reasoner": [question.key[-1] if question.key else "" for question in readings.questions],
         "dataset": [_dataset(question, facts) for question in readings.questions],
@@ -63,8 +62,8 @@ def slices(ends: Ends, readings: Readings, facts: Mapping[str, Fact]) -> list[Sl
         array = np.array(names)
         values, counts = np.unique(array, return_counts=True)
         largest = values[np.argsort(-counts, kind="stable")][:_MOST_SLICES]
-        found += [_slice(by, str(name), array == name, ends, readings) for name in largest]
-    return [*found, *_turn_slices(readings.questions)]
+        found += [_slice(by, str(name), array == name, ends, readings, rows) for name in largest]
+    return [*found, *(rows.slice("turn", str(turn), rows.turn == turn) for turn in np.unique(rows.turn).tolist())]
 
 
 def examples(label: str, ends: Ends, readings: Readings, facts: Mapping[str, Fact]) -> list[Example]:
@@ -93,41 +92,57 @@ def _lengths(questions: Sequence[LabelledQuestion]) -> list[str]:
     return [f"{bounds[place]} to {top[place]} characters" for place in places]
 
 
-def _slice(by: QuestionKind, name: str, where: Bools, ends: Ends, readings: Readings) -> Slice:
+class _Labelled(NamedTuple):
+    """The labelled attempts, as arrays of shape (attempts,)."""
+
+    question: Ints
+    """Its place."""
+    turn: Ints
+    score: Floats
+    """NaN without one."""
+    right: Bools
+
+    @classmethod
+    def of(cls, questions: Sequence[LabelledQuestion]) -> Self:
+        """Those of some questions."""
+        rows = [
+            (place, attempt["turn"], attempt["score"], label == "correct")
+            for place, question in enumerate(questions)
+            for attempt, label in zip(question.attempts, question.labels, strict=True)
+            if label is not None
+        ]
+        place, turn, score, right = zip(*rows, strict=True) if rows else ((),) * 4
+        return cls(
+            np.array(place, dtype=np.int64),
+            np.array(turn, dtype=np.int64),
+            np.array(score, dtype=np.float64),
+            np.array(right, dtype=np.bool_),
+        )
+
+    def slice(self, by: QuestionKind | Literal["turn"], name: str, where: Bools) -> Slice:
+        """Some of them."""
+        right, scored = self.right[where], where & ~np.isnan(self.score)
+        return Slice(
+            by=by,
+            name=name,
+            attempts=len(right),
+            right=float(right.mean()) if len(right) else None,
+            auroc=auroc(self.score[scored], self.right[scored]) if scored.any() else None,
+        )
+
+
+def _slice(by: QuestionKind, name: str, where: Bools, ends: Ends, readings: Readings, rows: _Labelled) -> Slice:
     counted = where[readings.question]
     means = measure(ends, readings, counted).means()
     weights = readings.weights * counted
-    chosen = [question for question, held in zip(readings.questions, where, strict=True) if held]
-    return _of_attempts(by, name, list(_labelled(chosen))).model_copy(
+    return rows.slice(by, name, where[rows.question]).model_copy(
         update={
-            "questions": len(chosen),
+            "questions": int(where.sum()),
             "first": float((readings.right[:, 0] * weights).sum() / weights.sum()),
             "accuracy": means["accuracy"],
             "calls": means["calls"],
         }
     )
-
-
-def _turn_slices(questions: Sequence[LabelledQuestion]) -> list[Slice]:
-    turns: dict[int, list[tuple[Attempt, Label]]] = {}
-    for attempt, label in _labelled(questions):
-        turns.setdefault(attempt["turn"], []).append((attempt, label))
-    return [_of_attempts("turn", str(turn), turns[turn]) for turn in sorted(turns)]
-
-
-def _labelled(questions: Sequence[LabelledQuestion]) -> Iterator[tuple[Attempt, Label]]:
-    for question in questions:
-        for attempt, label in zip(question.attempts, question.labels, strict=True):
-            if label is not None:
-                yield attempt, label
-
-
-def _of_attempts(by: QuestionKind | Literal["turn"], name: str, rows: Sequence[tuple[Attempt, Label]]) -> Slice:
-    right = [label == "correct" for _, label in rows]
-    scored = [(a["score"], label == "correct") for a, label in rows if a["score"] is not None]
-    found = auroc(*zip(*scored, strict=True)) if scored else None
-    share = math.fsum(right) / len(right) if right else None
-    return Slice(by=by, name=name, attempts=len(rows), right=share, auroc=found)
 
 
 def _example(

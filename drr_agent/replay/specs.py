@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from drr_agent.dm.protocol import DiscriminativeModel
 from drr_agent.errors import ConfigError
+from drr_agent.evaluation.certification import certificates_of
 from drr_agent.grading import Grader
 from drr_agent.graphs.drr import default_policy
 from drr_agent.policy import BestScorePolicy, ConsensusPolicy, MajorityPolicy, Policy, ThresholdPolicy, within
@@ -44,6 +45,8 @@ class Frame:
     grader: Grader
     max_turns: int
     """The most that the log holds, too: more of them would only look like another setting."""
+    asked_turns: int | None = None
+    """The most that were asked for, where the log holds fewer."""
 
     @property
     def counts(self) -> tuple[float, ...]:
@@ -79,9 +82,10 @@ class Frame:
 
     def of_policy(self, policy: Policy, name: str | None = None) -> Candidate:
         """Any policy in its own setting; those of known form over their settings, too."""
-        policy = within(_with_grader(policy, self.grader), self.max_turns)
+        whole = within(_with_grader(policy, self.grader), self.asked_turns or self.max_turns)
+        policy = within(whole, self.max_turns)
         if isinstance(policy, StoppingPolicy):
-            return Candidate(StoppingFamily(name=name or "stopping", policy=policy), -1 / policy.worth)
+            return self._of_stopping(policy, whole, name or "stopping")
         if isinstance(policy, ConsensusPolicy):
             return Candidate(ConsensusFamily(name=name or "consensus", policy=policy), policy.threshold)
         if isinstance(policy, ThresholdPolicy):
@@ -89,6 +93,14 @@ class Frame:
         if isinstance(policy, MajorityPolicy) and policy.confidence is not None:
             return Candidate(AdaptiveFamily(name=name or "adaptive", policy=policy), policy.confidence)
         return Candidate(OnePolicy(name=name or type(policy).__name__, policy=policy, max_turns=self.max_turns), 0.0)
+
+    def _of_stopping(self, policy: StoppingPolicy, whole: Policy, name: str) -> Candidate:
+        """A policy that looks ahead, with what it would be were the log longer."""
+        horizon = whole.model.values.horizon if isinstance(whole, StoppingPolicy) else None
+        shortened_from = None if horizon == policy.model.values.horizon else horizon
+        certified = bool(certificates_of(self.dm))
+        family = StoppingFamily(name=name, policy=policy, certified=certified, shortened_from=shortened_from)
+        return Candidate(family, -1 / policy.worth)
 
     def _setting(self, found: Candidate, name: str, text: str) -> float:
         known = _SETTINGS.get(type(found.family))

@@ -21,7 +21,7 @@ def worth_in_calls(
     Args:
         text: a number with its unit, calls by default.
         rows: logged attempts, whose mean cost turns tokens and USD into calls; what runs explored stands for what
-            accepts cut off (`drr_agent.training.weights.weigh_rows`).
+            their policy cut off (`drr_agent.training.weights.weigh_rows`).
         price_in: USD per million input tokens; by default the list price of each row's Reasoner.
         price_out: the same for output tokens.
 

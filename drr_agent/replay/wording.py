@@ -2,17 +2,12 @@
 
 from collections.abc import Iterable
 
-from drr_agent.evaluation.table import percent, points
+from drr_agent.evaluation.table import percent, points, signed
 from drr_agent.evaluation.verdict import Savings
 from drr_agent.replay.report import IN_SAMPLE, Comparison, Estimate, ReplayReport, SignalValue, Spread
 
 _FEWER, _MORE = 0.995, 1.005
 """Shares of another's calls between which there is no difference worth a word."""
-
-
-def signed(value: float | None, form: str = "+.2f") -> str:
-    """A number with its sign; an unknown one as a dash."""
-    return "–" if value is None else f"{value:{form}}".replace("-", "−")
 
 
 def p_value(value: float) -> str:
@@ -79,8 +74,8 @@ def matched(found: Comparison, chosen_on: str) -> str:
     ratio, missed = found.calls_ratio.mean, found.matched_accuracy
     calls = f"{ratio:.2f} of its calls" if ratio < _FEWER else f"{ratio:.2f} times its calls"
     calls = "no fewer calls" if _FEWER <= ratio <= _MORE else calls
-    here = "" if missed is None else f" ({points(missed.mean)} points here, {point_bounds(missed)})"
-    return f"as accurate with {calls}{here}, in a mix chosen on {place_of_choice(chosen_on)}"
+    here = "" if missed is None else f" ({points(missed.mean)} points on these questions, {point_bounds(missed)})"
+    return f"as accurate with {calls}{here}, in a mix of its settings chosen on {place_of_choice(chosen_on)}"
 
 
 def most_valuable(signals: Iterable[SignalValue]) -> list[SignalValue]:

@@ -9,7 +9,7 @@ import time
 import httpx
 import openai
 import pytest
-from fakes import ScriptedChatModel
+from fakes import ScriptedChatModel, TableDM
 from graphs.test_certified import save_certified
 
 from drr_agent.cli import main
@@ -112,6 +112,7 @@ def test_signals_dm_from_a_table_in_seconds(drr, attempts, tmp_path):
         pytest.param(["ask", "q", "--reasoner", "magic"], "'magic'", id="an unknown Reasoner"),
         pytest.param(["ask", " "], "must hold a question, got nothing", id="an empty question"),
         pytest.param(["ask", "q", "--dm", "none"], "expected a DM folder at 'none'", id="a missing DM"),
+        pytest.param(["ask", "q", "--reasoner", "local:./typo"], "expected a folder at './typo'", id="a missing model"),
         pytest.param(["ask", "q", "--threshold", "1.5"], "a policy that accepts from one, got 1.5", id="a threshold"),
         pytest.param(["ask", "q", "--feedback", "shout"], "`feedback` must be one of", id="a feedback"),
         pytest.param(["distill", "none.jsonl", "--log", "l"], "found nothing", id="missing samples"),
@@ -235,6 +236,33 @@ def ask(drr, monkeypatch):
         return drr("ask", question, "--reasoner", "openai:scripted", *turns, *options)
 
     return call
+
+
+def test_ask_tells_what_stands_after_each_turn_and_how_it_ended(ask, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("drr_agent.cli.ask.open_dm", lambda _: TableDM({"3": 0.2, "4": 0.7, "5": 0.1}))
+    replies, options = ["so\nAnswer: 3", "so\nAnswer: 4", "so\nAnswer: 5"], ["--dm", "dm", "--threshold", "0.9"]
+    code, out, err = ask(*replies, options=options)
+    assert code == 0
+    assert out.splitlines() == [
+        "turn 1  answer 3  score 0.20  best so far 3, P(right) 0.20  → think again",
+        "turn 2  answer 4  score 0.70  best so far 4, P(right) 0.65  → think again",
+        "turn 3  answer 5  score 0.10  best so far 4, P(right) 0.63  → max_turns",
+        "",
+        "so",
+        "4",
+    ]
+    assert err.splitlines()[-1].startswith("not accepted (max_turns), P(right) 0.63, after 3 calls, ")
+    assert (
+        ask("so\nAnswer: 4", options=["--dm", "dm", "--threshold", "0.6"])[2]
+        .splitlines()[-1]
+        .startswith("accepted, P(right) 0.70, after 1 call, ")
+    )
+
+
+def test_ask_loads_its_reasoner_before_the_first_turn(drr):
+    _, _, err = drr("ask", "What is 2 + 2?", "--max-turns", "1")
+    assert err.startswith("loading the Reasoner …\nturn 1 …\n")
 
 
 def test_ask_says_that_it_waits(ask):

@@ -2,12 +2,14 @@
 
 import json
 import random
+import shutil
 import sys
 
 import pytest
+from dm.test_certificate import make_certificate
 
 from drr_agent.cli import main
-from drr_agent.dm.folder import load_dm
+from drr_agent.dm.folder import load_dm, update_manifest
 
 
 @pytest.fixture
@@ -118,6 +120,7 @@ def test_a_log_is_replayed_in_sample_and_without_what_the_dm_has_learned(replay,
     (trained / "all.jsonl").write_text(rows + fresh + "not json\n")
     out, err, report = replay("all.jsonl", "--map", "target=gold")
     assert "questions are left out: the DM has learned from them" in out
+    assert "chosen on: these very questions (in sample)" in " ".join(out.split())
     assert "look a little too good" in " ".join(out.split())
     assert "1 entries of" in err
     learned = len(load_dm(trained / "dm").seen)
@@ -162,7 +165,8 @@ def test_single_attempts_have_no_verdict_but_what_to_log(drr, tmp_path, trained)
     code, out, _ = drr("replay", single, "--out", tmp_path / "out", *options)
     told = " ".join(out.split())
     assert code == 0
-    assert "Not yet: there is one attempt a question, so the log cannot tell" in told
+    assert told.startswith("Not yet: there is one attempt a question, so the log cannot tell")
+    assert "oracle" not in told, "a table of policies that could not differ"
     assert "drr distill --attempts 8" in told
     assert "enough" not in told
     assert "Not yet: this log cannot tell." in (tmp_path / "out" / "replay.html").read_text()
@@ -201,6 +205,55 @@ def test_voting_needs_no_dm(drr, tmp_path):
     code, out, _ = drr("replay", log, "--out", tmp_path / "out", "--max-turns", "5", *options)
     assert code == 0
     assert "self_consistency k=" in out
+
+
+@pytest.fixture
+def certified(trained, tmp_path):
+    """The DM with a certificate of three turns, about another Reasoner."""
+    folder = tmp_path / "certified"
+    shutil.copytree(trained / "dm", folder)
+    update_manifest(folder, certificates=(make_certificate(max_turns=3),))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("options", "turns"),
+    [pytest.param([], 3, id="as certified"), pytest.param(["--max-turns", "4"], 4, id="as told")],
+)
+def test_a_certified_dm_has_the_turns_that_were_certified(drr, trained, certified, tmp_path, options, turns):
+    given = ("--out", tmp_path / "out", "--dm", certified, "--quiet", *options)
+    code, out, err = drr("replay", trained / "data", *given)
+    assert code == 0, err
+    told = " ".join(out.split())
+    assert f"at most {turns} turns" in told
+    assert "Uncertified: the DM's certificate (at most 5 % of the accepted answers wrong) is not about this" in told
+    assert "the attempts are by openai:gpt-4o-mini here, and by pocket there" in told
+    assert ("runs have at most" in told) == bool(options)
+    assert "calls, accept_at " in told
+    report = json.loads((tmp_path / "out" / "replay.json").read_text())
+    assert (report["max_turns"], report["certification"]["certified"]) == (turns, False)
+    assert "Uncertified: " in (tmp_path / "out" / "replay.html").read_text()
+
+
+def test_of_accepted_answers_it_is_said_how_many_are_wrong_where_some_are_not_accepted(replay, tmp_path):
+    out, _, report = replay("data", "--policy", "consensus:0.97", "--against", "single")
+    point = report["policies"][0]["chosen"]["point"]
+    assert 0 < point["accepted"] < 1
+    share, count = f"{100 * point['wrong_of_accepted']:.1f} %", f"{point['accepted'] * report['questions']:,.0f}"
+    assert "wrong of accepted" in " ".join(out.split())
+    assert f"{share} of {count}" in out
+    assert f"{share} of {count}" in (tmp_path / "out" / "replay.html").read_text()
+    out, _, _ = replay("data", "--policy", "consensus:0.0", "--against", "single")
+    assert "wrong of accepted" not in " ".join(out.split())
+
+
+def test_a_log_of_nothing_is_named(drr, tmp_path):
+    (tmp_path / "empty.jsonl").write_text("")
+    code, _, err = drr("replay", tmp_path / "empty.jsonl", "--out", tmp_path / "out", "--quiet")
+    told = " ".join(err.split())
+    assert code == 2
+    assert f"expected attempts in '{tmp_path / 'empty.jsonl'}', got none" in told
+    assert "drr-replay-" not in told, "a folder that is gone helps nobody"
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ GAIN = comparison("single_pass", 0.1, 0.2)
         ),
         pytest.param(
             [GAIN, comparison("voting", -0.05, 0.05)],
-            "Not yet: too few labels, and nothing speaks for it: +0.0 points",
+            "Not yet: too few labels, and nothing speaks for it: 0.0 points",
             id="nobody can tell yet",
         ),
         pytest.param(

@@ -4,17 +4,23 @@ import json
 import re
 from dataclasses import replace
 from itertools import chain, repeat
+from types import SimpleNamespace
 
 import pytest
+from dm.test_certificate import make_certificate
 from fakes import FunctionChatModel, ScriptedChatModel, TableDM
+from stopping.models import stopping_model
 
 from drr_agent.errors import ConfigError, DataError
 from drr_agent.evaluation.evaluate import EvaluateConfig, evaluate
 from drr_agent.evaluation.report import write_report
+from drr_agent.evaluation.strategies import standard_strategies
 from drr_agent.lines import hold
-from drr_agent.policy import ThresholdPolicy
+from drr_agent.policy import ConsensusPolicy, ThresholdPolicy
 from drr_agent.prompts import CONFIDENCE, Prompts
 from drr_agent.questions import question_key
+from drr_agent.reasoners.resolve import describe_reasoner
+from drr_agent.stopping import StoppingPolicy
 
 SAMPLES = [{"id": f"s{n}", "question": f"What is {n} + 0?", "target": str(n)} for n in range(12)]
 SETTINGS = EvaluateConfig(max_turns=3, policy=ThresholdPolicy(threshold=0.5), greedy=False, progress=False)
@@ -160,3 +166,62 @@ def test_without_a_dm_only_the_baselines_run(tmp_path):
 def test_no_samples_is_an_error(tmp_path):
     with pytest.raises(DataError, match="expected samples to evaluate on, got none"):
         evaluate(ScriptedChatModel(replies=[]), None, [], tmp_path, config=SETTINGS)
+
+
+class CertifiedDM(TableDM):
+    """With the policy that was certified, of three turns."""
+
+    stopping = None
+    consensus = ConsensusPolicy(threshold=0.6)
+
+    def __init__(self, scores, **changes):
+        super().__init__(scores)
+        self.manifest = SimpleNamespace(
+            certificates=(
+                make_certificate(
+                    **{
+                        "dm": self.digest,
+                        "policy": repr(self.consensus),
+                        "prompts": (Prompts().digest,),
+                        "reasoners": (describe_reasoner(FunctionChatModel(function=Dice())),),
+                        "max_turns": 3,
+                        **changes,
+                    }
+                ),
+            ),
+            signals=(),
+        )
+
+
+@pytest.mark.parametrize(
+    ("certificate", "settings", "said"),
+    [
+        pytest.param({}, {}, "Certified: at most 5 % of the accepted answers wrong", id="what was certified"),
+        pytest.param({}, {"max_turns": 2}, "since runs have at most 2 turns here, and 3 turns there.", id="turns"),
+        pytest.param({}, {"grader": "number"}, "since the policy is another one.", id="another grader"),
+        pytest.param(
+            {}, {"prompts": Prompts(confidence=CONFIDENCE)}, "asked for with other prompts.", id="other prompts"
+        ),
+        pytest.param({"reasoners": ("pocket",)}, {}, "here, and by pocket there.", id="another Reasoner"),
+    ],
+)
+def test_the_report_says_whether_this_is_what_was_certified(tmp_path, certificate, settings, said):
+    dm = CertifiedDM({str(n): 0.9 if n < 10 else 0.2 for n in range(30)}, **certificate)
+    config = replace(SETTINGS, policy=None, **settings)
+    report = evaluate(FunctionChatModel(function=Dice()), dm, SAMPLES[:4], tmp_path, config=config)
+    assert said in report.certification.told
+    assert report.certification.certified == said.startswith("Certified")
+
+
+def test_without_a_certificate_nothing_is_said_of_one(tmp_path):
+    report = evaluate(FunctionChatModel(function=Dice()), scores(), SAMPLES[:2], tmp_path, config=SETTINGS)
+    assert report.certification is None
+
+
+def test_a_certified_stopping_policy_is_named_with_where_it_accepts():
+    policy = StoppingPolicy(model=stopping_model(), accept_at=0.71)
+    plain, certified = (
+        standard_strategies(dm, max_turns=3, policy=policy)[0].setting for dm in (scores(), CertifiedDM({}))
+    )
+    assert plain == "worth 50 calls"
+    assert certified == "worth 50 calls, accept_at 0.71"

@@ -100,6 +100,21 @@ def test_summary_counts_what_is_no_answer_apart_from_what_is_wrong():
     assert result.label == "DRR threshold at 0.5"
 
 
+def test_of_the_accepted_it_is_counted_how_many_are_wrong():
+    accepted = {"accepted": True, "stop_reason": "accepted"}
+    runs = [
+        graded_run("1", sample="a", **accepted),
+        graded_run("2", sample="b", **accepted),
+        graded_run("3", sample="c", **accepted),
+        graded_run("2", sample="d"),
+        graded_run("2", sample="e", target=None, **accepted),
+    ]
+    result = summarize_runs("drr", "", runs, NUMBER)
+    assert (result.accepted, result.wrong_of_accepted) == (3, pytest.approx(2 / 3))
+    nobody = summarize_runs("drr", "", runs[3:4], NUMBER)
+    assert (nobody.accepted, nobody.wrong_of_accepted) == (0, None)
+
+
 def test_tokens_are_the_mean_over_metered_runs():
     usage = {"calls": 2, "unmetered_calls": 1, "input_tokens": 1, "output_tokens": 1}
     result = summarize_runs("single", "", [graded_run("1"), graded_run("1", usage=usage)], NUMBER)

@@ -11,13 +11,14 @@ from rich.console import Console
 
 from drr_agent.errors import DataError
 from drr_agent.evaluation import read_report, render_table, write_report
+from drr_agent.evaluation.certification import Certification
 from drr_agent.evaluation.charts import draw_pictures
 from drr_agent.evaluation.comparison import Arm, compare, verdict
 from drr_agent.evaluation.outcomes import scored_attempts
 from drr_agent.evaluation.page import render_page
 from drr_agent.evaluation.report import Report, letters
 from drr_agent.evaluation.summary import describe_environment, pick_examples, summarize_dm, summarize_runs
-from drr_agent.evaluation.table import doubt_ranking
+from drr_agent.evaluation.table import doubt_ranking, points, signed
 from drr_agent.grading import get_grader
 
 NUMBER = get_grader("number")
@@ -135,6 +136,44 @@ def test_the_terminal_table_has_a_row_a_strategy(report):
     assert text.count("self consistency") == 3
 
 
+@pytest.mark.parametrize("width", [160, 90])
+def test_wrong_of_accepted_is_shown_where_some_are_not_accepted(report, width):
+    def shown(**changes):
+        one = report.results[0].model_copy(update=changes)
+        changed, console = report.model_copy(update={"results": [one]}), Console(width=width, file=io.StringIO())
+        console.print(render_table(changed, width=width))
+        return console.file.getvalue(), render_page(changed)
+
+    for text in shown(accept_rate=0.8, accepted=32, wrong_of_accepted=0.03125):
+        assert "3.1 % of 32" in text
+    for text in (*shown(accept_rate=1.0, accepted=40, wrong_of_accepted=0.1), *shown(accept_rate=0.0)):
+        assert "wrong of" not in text.lower()
+
+
+def test_what_the_certificate_says_is_on_the_page(report):
+    told = "Uncertified: the DM's certificate is not about this."
+    found = report.model_copy(update={"certification": Certification(certified=False, told=told)})
+    assert "Uncertified: the DM&#39;s certificate is not about this." in render_page(found)
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "said"),
+    [
+        pytest.param(0.0412, None, "+4.1", id="more"),
+        pytest.param(-0.0412, None, "−4.1", id="less"),
+        pytest.param(-0.0004, None, "0.0", id="rounds to nothing from below"),
+        pytest.param(0.0004, None, "0.0", id="rounds to nothing from above"),
+        pytest.param(-0.001, "+.2f", "0.00", id="nothing in calls"),
+        pytest.param(-1234.0, "+,.0f", "−1,234", id="thousands"),
+        pytest.param(-10.0, "+,.0f", "−10", id="ten"),
+        pytest.param(-0.0001, ".3f", "0.000", id="no plus wanted"),
+        pytest.param(None, "+.2f", "–", id="unknown"),
+    ],
+)
+def test_a_difference_of_nothing_has_no_sign(value, form, said):
+    assert (points(value) if form is None else signed(value, form)) == said
+
+
 @pytest.mark.parametrize(
     ("within", "overall", "said"),
     [
@@ -239,6 +278,17 @@ def test_without_matplotlib_the_page_has_its_tables_and_says_what_is_missing(rep
     assert "svg" not in {tag for tag, _ in page.tags}
     assert "pip install 'drr-agent[report]'" in page.text
     assert "DRR consensus" in page.text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "word"),
+    [("accept", "accepted"), ("stop", "stopped"), ("review", "sent to review")],
+)
+def test_an_example_says_how_its_run_ended(report, verdict, word):
+    run = graded_run("1", attempts=[make_attempt("2", verdict="reject"), make_attempt("1", verdict=verdict)], choice=1)
+    text = Page(render_page(report.model_copy(update={"examples": pick_examples("drr", [run], NUMBER)}))).text
+    assert f"· {word}" in text
+    assert "· rejected" in text
 
 
 def test_unknown_parts_of_an_example_are_not_called_wrong(report):

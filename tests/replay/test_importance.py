@@ -15,10 +15,12 @@ from drr_agent.dm.models import SignalDM, TransformersDM
 from drr_agent.dm.terms import Term
 from drr_agent.evaluation.metrics import within_question_auroc
 from drr_agent.grading import AUTO
-from drr_agent.replay import importance
-from drr_agent.replay.importance import TEXT, signal_values
+from drr_agent.replay import importance, policy_losses
+from drr_agent.replay.evidence import TEXT, Evidence
+from drr_agent.replay.importance import signal_values
 from drr_agent.replay.likeness import alike
 from drr_agent.replay.paths import end
+from drr_agent.replay.policy_losses import accuracy_of, some_questions
 from drr_agent.replay.readings import Readings
 from drr_agent.replay.scores import score_rows
 from drr_agent.replay.specs import Frame
@@ -114,7 +116,7 @@ def test_nothing_is_lost_when_each_attempt_keeps_its_values(dm):
     rows = rows_with(40, noise=noise, sparse=lambda p, generator: p if generator.random() < 0.5 else None)
     readings = readings_of(rows, dm)
     scored = Scored.of(readings.questions)
-    evidence = importance._read(scored, dm, 0)
+    evidence = Evidence.of(readings, dm)
     scores = evidence.scores(evidence.logits)
     assert scores == pytest.approx([attempt["score"] for attempt in scored.attempts])
     assert evidence.logits == pytest.approx([attempt["logit"] for attempt in scored.attempts])
@@ -128,7 +130,7 @@ def test_a_loss_is_that_of_attempts_with_each_others_values():
     dm = make_dm([term("p", 4.0), term("noise", 0.5)])
     readings = readings_of(rows_with(40, noise=noise), dm)
     scored = Scored.of(readings.questions)
-    order = importance._read(scored, dm, 3).orders[0]
+    order = Evidence.of(readings, dm, seed=3).orders[0]
     fusion, before = dm.manifest.fusion, np.array([attempt["score"] for attempt in scored.attempts])
     dealt = [
         {**attempt["signals"], "p": scored.attempts[other]["signals"]["p"]}
@@ -187,10 +189,8 @@ def test_the_accuracy_that_is_lost_is_the_policys_own(consensus):
     readings = readings_of(rows_with(60), dm, orders="logged")
     family, setting = policy = Frame(dm=dm, grader=AUTO, max_turns=5).candidate("drr")
     ends = end(family.walk(readings), setting, readings)
-    own = importance._own_orders(readings_of(rows_with(60), dm), 0)
-    assert importance._accuracy(policy, own) == pytest.approx(
-        (ends.right * readings.weights).sum() / readings.weights.sum()
-    )
+    own = some_questions(readings_of(rows_with(60), dm), 0)
+    assert accuracy_of(policy, own) == pytest.approx((ends.right * readings.weights).sum() / readings.weights.sum())
 
 
 def test_a_policy_that_reads_signals_by_itself_loses_them_too(monkeypatch):
@@ -209,7 +209,7 @@ def test_a_policy_that_reads_signals_by_itself_loses_them_too(monkeypatch):
 
 def test_the_policy_is_replayed_for_the_most_valuable_alone(monkeypatch):
     monkeypatch.setattr(importance, "_MOST", 1)
-    monkeypatch.setattr(importance, "_MOST_QUESTIONS", 7)
+    monkeypatch.setattr(policy_losses, "MOST_QUESTIONS", 7)
     found = values_of(rows_with(40, noise=noise), make_dm([term("noise", 0.1), term("p", 6.0)]), policy=True)
     assert [value.accuracy is None for value in found.values()] == [False, True]
 

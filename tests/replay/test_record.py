@@ -1,6 +1,7 @@
 """The record: how runs really end, what reviews hide, and which signals nobody logged."""
 
 import pytest
+from dm.test_certificate import make_certificate
 from replay.logs import SignalDM, make_log
 from stopping.models import answer_model, doubting, stopping_model, term, turn_values
 
@@ -47,6 +48,56 @@ def test_accuracy_is_that_of_the_reviewed_and_of_the_others(reviewing):
     assert others.mean > point.accuracy, "those that it is unsure of are wrong more often"
     reviewed = (point.accuracy - others.mean * (1 - point.reviewed)) / point.reviewed
     assert 0 <= reviewed < others.mean
+
+
+class CertifiedDM(SignalDM):
+    """With its policy, and what was proved of that."""
+
+    def __init__(self, policy, **changes):
+        super().__init__()
+        self.stopping, self.consensus = policy, None
+        told = {"dm": self.digest, "reasoners": ("openai:gpt-4o-mini",), "prompts": (ROWS[0]["prompts"],)}
+        certificate = make_certificate(**{"policy": repr(policy), "max_turns": 5, **told, **changes})
+        self.manifest = type("Manifest", (), {"certificates": (certificate,)})()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        pytest.param({}, "Certified: at most 5 % of the accepted answers wrong", id="what was certified"),
+        pytest.param({"policies": ("drr:15",)}, "Certified: ", id="the same by a string"),
+        pytest.param({"max_turns": 8}, "at most 8 turns here, and 5 turns there.", id="more turns"),
+        pytest.param({"max_turns": 3}, "at most 3 turns here, and 5 turns there.", id="fewer turns"),
+        pytest.param({"policies": ("drr:70",)}, "since the policy is another one.", id="another worth"),
+        pytest.param({"policies": ("threshold:0.7",)}, "since the policy is another one.", id="another policy"),
+        pytest.param({"policies": ("adaptive:0.9",)}, None, id="voting"),
+    ],
+)
+def test_a_certificate_is_told_where_it_holds_and_where_not(settings, said):
+    dm = CertifiedDM(stopping(ADAPTS, accept_at=0.71))
+    config = {"policies": ("drr",), "against": ("single",), "max_turns": 5, "resamples": 20, "progress": False}
+    report = replay(ROWS, dm, config=ReplayConfig(**{**config, **settings}))
+    if said is None:
+        assert report.certification is None
+        return
+    assert said in report.certification.told
+    assert report.certification.certified == report.certification.told.startswith("Certified")
+    named = [row.label for row in report.policies if row.name == "drr"]
+    assert all(label.endswith("calls, accept_at 0.71") for label in named), "a certificate is of where it accepts"
+
+
+def test_a_log_shorter_than_what_was_certified_is_uncertified():
+    rows = [row for row in ROWS if row["draw"] < 4]
+    config = ReplayConfig(policies=("drr",), against=("single",), max_turns=5, resamples=20, progress=False)
+    report = replay(rows, CertifiedDM(stopping(ADAPTS)), config=config)
+    assert "since the log holds at most 4 turns, and it is of 5." in report.certification.told
+
+
+def test_attempts_of_another_reasoner_are_uncertified():
+    rows = [{**row, "reasoner": "openai:other"} for row in ROWS]
+    config = ReplayConfig(policies=("drr",), against=("single",), max_turns=5, resamples=20, progress=False)
+    report = replay(rows, CertifiedDM(stopping(ADAPTS)), config=config)
+    assert "the attempts are by openai:other here, and by openai:gpt-4o-mini there" in report.certification.told
 
 
 def test_where_all_go_to_review_there_are_no_others():
@@ -121,9 +172,50 @@ def test_a_horizon_of_another_length_is_told(model, max_turns, kind, count, said
     assert said in limit.text
 
 
+HORIZONS = {"short horizon", "long horizon", "shortened"}
+
+
 @pytest.mark.parametrize("max_turns", [5, 8], ids=["as many turns", "more than the log has"])
 def test_a_horizon_as_long_as_the_log_has_no_limits(max_turns):
-    assert not {"short horizon", "long horizon"} & told(run(stopping(ADAPTS), max_turns=max_turns)).keys()
+    assert not HORIZONS & told(run(stopping(ADAPTS), max_turns=max_turns)).keys()
+
+
+FAR = stopping_model(
+    values=doubting(7).model_copy(update={"shorter": tuple(doubting(turns).weights for turns in range(1, 7))})
+)
+
+
+@pytest.mark.parametrize(
+    ("max_turns", "asked"),
+    [
+        pytest.param(5, None, id="as long as the log"),
+        pytest.param(3, None, id="fewer turns were asked for"),
+        pytest.param(7, 7, id="the log is too short"),
+        pytest.param(12, 8, id="and the policy, too"),
+    ],
+)
+def test_a_policy_that_the_log_is_too_short_for_is_told(max_turns, asked):
+    limit = told(run(stopping(FAR), max_turns=max_turns)).get("shortened")
+    if asked is None:
+        assert limit is None
+        return
+    assert limit.count == asked
+    assert "stopping is replayed as one for runs of 5 turns, the most that this log holds" in limit.text
+    assert f"with {max_turns} turns it reckons with {asked}, and thinks on more readily" in limit.text
+    assert f"`drr distill --attempts {max_turns}`" in limit.text
+
+
+def test_of_the_accepted_it_is_told_how_many_are_wrong():
+    chosen = run(stopping(accept_at=0.8), orders="logged").policies[0].chosen
+    point, turns = chosen.point, chosen.by_turn
+    assert 0 < point.accepted < 1
+    wrong = sum(row.accepted * (1 - row.precision) for row in turns if row.accepted)
+    assert point.wrong_of_accepted == pytest.approx(wrong / point.accepted)
+    found = chosen.intervals["wrong_of_accepted"]
+    assert found.low <= found.mean <= found.high
+    nothing = run(stopping(accept_at=1.0)).policies[0].chosen
+    assert nothing.point.wrong_of_accepted is None
+    assert "wrong_of_accepted" not in nothing.intervals
 
 
 def test_the_same_values_are_replayed_as_decided_within_fewer_turns():

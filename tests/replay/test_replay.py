@@ -177,21 +177,22 @@ def test_a_log_that_tells_all_has_no_limits(informed):
     assert limits(informed) == {}
 
 
-def live(run_id, ends, *, explored=False, **changes):
-    """A run in use that was accepted at its turn `ends`; one that explored went on to the fourth."""
+def live(run_id, ends, *, explored=False, by="accept", **changes):
+    """A run in use that its policy ended at its turn `ends`; one that explored went on to the fourth."""
     rows = []
     for turn in range(1, (4 if explored else ends) + 1):
         tail = turn > ends
         told = {"id": f"{run_id}:{turn}", "run_id": run_id, "turn": turn, "draw": None, "signals": {"p": 0.5}}
-        told |= {"verdict": None if tail else "accept" if turn == ends else "reject", "target": "two"}
+        told |= {"verdict": None if tail else by if turn == ends else "reject", "target": "two"}
         told |= {"origin": "explored" if tail else "live", "propensity": 0.25 if tail else 1.0}
         rows.append(make_behavior(f"Question of {run_id}?", **{**told, **changes}))
     return rows
 
 
 @pytest.mark.parametrize("explored", [False, True], ids=["never explored", "explored"])
-def test_runs_that_an_accept_cut_off(explored):
-    rows = [row for number in range(40) for row in live(f"r{number}", 2, explored=explored and number % 4 == 0)]
+@pytest.mark.parametrize("by", ["accept", "stop", "review"])
+def test_runs_that_the_policy_cut_off(explored, by):
+    rows = [row for number in range(40) for row in live(f"r{number}", 2, explored=explored and number % 4 == 0, by=by)]
     report = run(rows, SignalDM(), policies=("threshold:0.9",), max_turns=4)
     told = limits(report)
     assert told.get("no explored tails", 0) == (0 if explored else 40)

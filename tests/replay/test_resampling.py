@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drr_agent.evaluation.metrics import bootstrap_ci
+from drr_agent.replay import resampling
 from drr_agent.replay.resampling import Resampler, sign_flip
 
 
@@ -34,6 +35,15 @@ def test_what_has_no_weight_has_no_mean():
 def test_the_same_units_are_drawn_for_whatever_is_asked():
     resampler, values = Resampler(units=50, resamples=20, seed=4), np.arange(50.0)[None]
     assert (resampler.sums(values) == resampler.sums(np.concatenate([values, values]))[:, :1]).all()
+
+
+def test_draws_that_are_too_many_to_keep_are_the_same_ones(monkeypatch):
+    columns = np.random.default_rng(2).normal(size=(3, 70))
+    kept = Resampler(units=70, resamples=90, seed=1).sums(columns)
+    monkeypatch.setattr(resampling, "_KEPT", 0)
+    monkeypatch.setattr(resampling, "_CELLS", 400)
+    assert Resampler(units=70, resamples=90, seed=1).sums(columns) == pytest.approx(kept)
+    assert len(np.unique(kept[:, 0])) == 90
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from drr_agent.replay.wording import matched, most_valuable
 )
 def test_what_it_takes_to_be_as_accurate(ratio, said):
     found = comparison(None if ratio is None else estimate(ratio))
-    assert matched(found, "calibration") == said + (", in a mix chosen on calibration" if ratio else "")
+    assert matched(found, "calibration") == said + (", in a mix of its settings chosen on calibration" if ratio else "")
 
 
 def estimate(mean, low=None, high=None):
@@ -42,7 +42,8 @@ def comparison(ratio, **changes):
 def test_a_match_says_how_accurate_it_is_here_and_where_it_was_chosen(chosen_on, said):
     found = comparison(estimate(0.71), matched_accuracy=estimate(-0.012, -0.03, 0.006))
     assert matched(found, chosen_on) == (
-        f"as accurate with 0.71 of its calls (−1.2 points here, −3.0 to +0.6), in a mix {said}"
+        f"as accurate with 0.71 of its calls (−1.2 points on these questions, −3.0 to +0.6), "
+        f"in a mix of its settings {said}"
     )
 
 
