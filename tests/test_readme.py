@@ -1,7 +1,10 @@
 """What the README and the other pages show runs, and what they name exists."""
 
+import ast
+import itertools
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,10 +13,13 @@ from fakes import ScriptedChatModel, TableDM
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
+from pydantic import PrivateAttr
 from stopping.models import stopping_model
 
-from drr_agent import create_drr_graph
+import drr_agent
+from drr_agent import create_drr_graph, create_reasoner
 from drr_agent.cli.commands import app
+from drr_agent.reasoners import LocalReasoner
 from drr_agent.state import Run
 from drr_agent.stopping import StoppingPolicy
 from drr_agent.training.harvest import harvest
@@ -27,13 +33,44 @@ def blocks(language, page=README):
     return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
 
 
-def test_the_ten_lines_give_a_result(capsys):
-    code = blocks("python")[0]
+class SeededReasoner(LocalReasoner):
+    """Draws with one seed after the other, which without seeds are random."""
+
+    _seeds: Iterator[int] = PrivateAttr()
+
+    def _generate(self, *args, **settings):
+        return super()._generate(*args, **settings, seed=next(self._seeds))
+
+
+def seeded(run):
+    """`create_reasoner` of a Reasoner that draws the same in every test run."""
+
+    def create(spec, *, logprobs):
+        reasoner = create_reasoner(spec, logprobs=logprobs)
+        seeded_reasoner = SeededReasoner(**{name: getattr(reasoner, name) for name in reasoner.model_fields_set})
+        seeded_reasoner._seeds = itertools.count(100 * run)
+        return seeded_reasoner
+
+    return create
+
+
+def test_the_ten_lines_give_a_result(capsys, monkeypatch):
+    code, printed = blocks("python")[0], []
     assert len([line for line in code.splitlines() if line]) <= 10
-    exec(code, {})
-    answer, turns = capsys.readouterr().out.splitlines()
-    assert answer.split()[-1] in {"accepted", "max_turns"}
-    assert turns.startswith("[(")
+    for run in range(8):
+        monkeypatch.setattr(drr_agent, "create_reasoner", seeded(run))
+        exec(code, {})
+        printed.append(capsys.readouterr().out.splitlines())
+    for end, attempts in printed:
+        answer, score, reason = end.split()
+        *rejected, accepted = ast.literal_eval(attempts)
+        assert reason == "accepted"
+        assert 0 <= float(score) <= 1
+        assert accepted == (answer, "accept")
+        assert all(verdict == "reject" for _, verdict in rejected)
+    shown, shown_attempts = re.findall(r"# .*?`([^`]+)`", code)
+    assert [end for end, _ in printed].count(shown) > len(printed) / 2
+    assert shown_attempts in [attempts for _, attempts in printed]
 
 
 def test_the_subgraph_runs_in_a_host(tmp_path, monkeypatch):

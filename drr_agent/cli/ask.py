@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
 
 from drr_agent.cli import options
@@ -14,6 +15,7 @@ from drr_agent.errors import ConfigError
 from drr_agent.graphs import create_drr_graph
 from drr_agent.graphs.drr import default_policy
 from drr_agent.policy import ConsensusPolicy, Policy
+from drr_agent.reasoners.local import LocalReasoner
 from drr_agent.state import Run
 
 
@@ -70,7 +72,9 @@ def ask(
             parser=parser,
             prompts=wordings(ask_confidence=ask_confidence),
         )
-    run = _watch(graph, question, show=not json and not quiet)
+    show = not json and not quiet
+    _load(model, show=show)
+    run = _watch(graph, question, show=show)
     if json:
         print_json(run)
     else:
@@ -91,6 +95,14 @@ def _at(threshold: float, judge: Any) -> Policy:
             "stop; drop it, or say what a right answer is worth: `drr calibrate --worth`"
         )
     return replace(policy, threshold=threshold)
+
+
+def _load(model: BaseChatModel, *, show: bool) -> None:
+    """A Reasoner of this process is loaded before it is asked, so that no turn seems to take that long."""
+    if isinstance(model, LocalReasoner):
+        if show:
+            errors.print("loading the Reasoner …", style="dim", highlight=False)
+        model.load()
 
 
 def _watch(graph: Any, question: str, *, show: bool) -> Run:
@@ -115,8 +127,8 @@ def _print_event(event: dict[str, Any]) -> None:
         out.print(f"turn {event['turn']}  {answer}  {score}", end="", highlight=False)
         out.print(f"  {trouble}" if trouble else "", end="", style="red", highlight=False)
     elif event["type"] == "drr.decide":
-        confidence = "" if event["confidence"] is None else f"  P(best so far is right) {event['confidence']:.2f}"
-        out.print(f"{confidence}  → {event['stop_reason'] or 'think again'}", highlight=False)
+        best = "" if event["best"] is None else f"  best so far {event['best']}, {_chance(event['confidence'])}"
+        out.print(f"{best}  → {event['stop_reason'] or 'think again'}", highlight=False)
 
 
 def _print_outcome(run: Run) -> None:
@@ -129,4 +141,9 @@ def _print_outcome(run: Run) -> None:
     out.print(run["answer"], style="bold", highlight=False)
     calls = run["usage"]["calls"]
     spent = f"{calls} call{'s' if calls != 1 else ''}, {tokens:,} tokens, {run['seconds']:.1f} s"
-    errors.print(f"{run['stop_reason']} after {spent}", style="dim", highlight=False)
+    end = "accepted" if run["accepted"] else f"not accepted ({run['stop_reason']})"
+    errors.print(f"{end}, {_chance(run['score'])}, after {spent}", style="dim", highlight=False)
+
+
+def _chance(confidence: float | None) -> str:
+    return "P(right) unknown" if confidence is None else f"P(right) {confidence:.2f}"

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from drr_agent.dm.layout import lay_out
 from drr_agent.dm.learned import QUESTIONS, Learned, read_questions
-from drr_agent.dm.manifest import DM_SCHEMA, LABELS, DMManifest
+from drr_agent.dm.manifest import DM_SCHEMA, LABELS, DMManifest, describe_fault
 from drr_agent.dm.models import SignalDM, TransformersDM
 from drr_agent.dm.quiet import quiet_loading
 from drr_agent.encoding import TEMPLATE_DIGEST
@@ -105,7 +106,7 @@ def read_manifest(path: Path | str) -> DMManifest:
     """
     file = Path(path) / MANIFEST
     if not file.is_file():
-        found = "no such folder" if not Path(path).is_dir() else f"no {MANIFEST} in it"
+        found = f"no {MANIFEST} in it" if Path(path).is_dir() else "a file" if Path(path).exists() else "no such folder"
         raise DMError(f"expected a DM folder at {str(path)!r}, found {found}; make one with `drr train`")
     try:
         raw = json.loads(file.read_bytes())
@@ -117,12 +118,13 @@ def read_manifest(path: Path | str) -> DMManifest:
             )
         return DMManifest.model_validate(raw)
     except (ValueError, RecursionError) as error:
-        raise DMError(f"expected a whole manifest at {str(file)!r}, got {error}; train the DM anew") from error
+        fault = describe_fault(error)
+        raise DMError(f"expected a whole manifest at {str(file)!r}, got {fault}; train the DM anew") from error
 
 
 def write_manifest(path: Path, manifest: DMManifest) -> None:
     """Write or replace a folder's manifest, whole or not at all."""
-    write_whole(path / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+    write_whole(path / MANIFEST, lay_out(json.loads(manifest.model_dump_json())) + "\n")
 
 
 def update_manifest(path: Path, **changes: Any) -> DMManifest:
@@ -136,7 +138,7 @@ def update_manifest(path: Path, **changes: Any) -> DMManifest:
         manifest = DMManifest.model_validate({**old.model_dump(), **changes})
     except ValidationError as error:
         raise DMError(
-            f"expected values that the manifest of {str(path)!r} can hold, got {error}; correct them"
+            f"expected values that the manifest of {str(path)!r} can hold, got {describe_fault(error)}; correct them"
         ) from error
     write_manifest(path, manifest)
     return manifest

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from drr_agent.dm.calibration import IsotonicCalibration, SigmoidCalibration
 from drr_agent.dm.certificate import Certificate
@@ -100,3 +100,13 @@ class DMManifest(BaseModel):
     def signals(self) -> tuple[str, ...]:
         """Names of the signals that the scores depend on."""
         return () if self.fusion is None else tuple(term.name for term in self.fusion.signals)
+
+
+def describe_fault(error: Exception) -> str:
+    """Why a manifest is none, on a line: the first field that is wrong, and how many more are."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first, *more = error.errors(include_url=False, include_context=False)
+    place = ".".join(str(part) for part in first["loc"])
+    others = f" (and {len(more)} more)" if more else ""
+    return f"{place}: {first['msg']}{others}" if place else f"{first['msg']}{others}"

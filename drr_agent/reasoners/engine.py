@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from drr_agent.batching import Batcher
+from drr_agent.dm.quiet import quiet_weights
 from drr_agent.errors import ReasonerError
 from drr_agent.reasoners.decoding import Completion, Decoder, Job
 from drr_agent.reasoners.sampling import Sampling
@@ -22,6 +23,8 @@ _ENGINES: "weakref.WeakValueDictionary[EngineSource, Engine]" = weakref.WeakValu
 _LOADING = threading.Lock()
 _DEFAULT_MAX_TOKENS = 1024
 _DEFAULT_TEMPERATURE = 1.0
+_PATHS = ("/", "./", "../")
+"""How a name begins that is a path, and no hub id."""
 _MOST_TOKENS = 2**30
 """Tokenizers without a limit of their own name a far greater one."""
 
@@ -151,10 +154,13 @@ def _load(source: EngineSource) -> Engine:
     device = _pick_device(source.device)
     dtype = source.dtype if source.dtype != "auto" else "bfloat16" if device.startswith("cuda") else "float32"
     name = str(Path(source.model).expanduser()) if source.model.startswith("~") else source.model
+    if name.startswith(_PATHS) and not Path(name).is_dir():
+        raise ReasonerError(f"expected a folder at {source.model!r}, found none; check the path")
     try:
         # left open, transformers asks on the terminal whether to run a folder's own code
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-        model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, trust_remote_code=False)
+        with quiet_weights():
+            model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, trust_remote_code=False)
         model = model.to(device).eval()
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ReasonerError(

@@ -195,6 +195,16 @@ def test_a_folder_that_is_not_what_was_saved_is_refused(tmp_path, spoil, message
 def test_no_folder_is_said_so(tmp_path):
     with pytest.raises(DMError, match=r"no such folder.*drr train"):
         load_dm(tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(DMError, match=r"found a file; make one"):
+        load_dm(tmp_path / "file")
+
+
+def test_what_is_wrong_with_a_manifest_is_told_on_a_line(tmp_path):
+    (tmp_path / MANIFEST).write_text('{"schema_version": 1}')
+    with pytest.raises(DMError, match=r"got inputs: Field required \(and 4 more\); train the DM anew$") as caught:
+        load_dm(tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_dm_is_never_written_over(tmp_path):

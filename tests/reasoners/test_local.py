@@ -45,6 +45,11 @@ def test_reply_has_text_usage_and_metadata(reasoner):
     assert "logprobs" not in reply.response_metadata
 
 
+def test_loading_shows_no_bar(tiny_folder, capfd):
+    LocalReasoner(model=str(tiny_folder), max_batch=3).load()
+    assert capfd.readouterr() == ("", "")
+
+
 def test_logprobs_have_the_shape_of_the_openai_api(reasoner):
     reply = reasoner.invoke("abc", seed=1, logprobs=True)
     content = reply.response_metadata["logprobs"]["content"]
@@ -178,10 +183,21 @@ def test_reply_ends_where_the_context_does(reasoner):
     assert reply.usage_metadata["total_tokens"] <= 128
 
 
-def test_model_that_is_not_there(tmp_path):
-    missing = LocalReasoner(model=str(tmp_path / "nothing"))
-    with pytest.raises(ReasonerError, match=r"expected a folder or a hub id .* got '.*nothing'.*; check the path"):
-        missing.invoke("abc")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        pytest.param("/nowhere/nothing", "expected a folder at '/nowhere/nothing', found none", id="a path"),
+        pytest.param("./nothing", "expected a folder at './nothing', found none; check the path", id="one from here"),
+        pytest.param("~/nothing", "expected a folder at '~/nothing', found none", id="one from home"),
+        pytest.param(
+            "no/thing", r"expected a folder or a hub id .* got 'no/thing'.*; check the path, or", id="a hub id"
+        ),
+    ],
+)
+def test_model_that_is_not_there(monkeypatch, tmp_path, name, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ReasonerError, match=message):
+        LocalReasoner(model=name).invoke("abc")
 
 
 def test_model_that_is_damaged(tiny_folder, tmp_path):
