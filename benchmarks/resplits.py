@@ -1,6 +1,7 @@
 """One log, split again and again: what the parts of a DM and its policies come to on questions they never saw.
 
-Everything is fitted on one part of the questions, settings are chosen on another, and figures are of the third.
+Fusion and policy are fitted on one part of the questions, settings are chosen on another, which recalibrates, too, and
+figures are of the third.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ from drr_agent.training.paths import tabulate
 from drr_agent.training.stopping import fit_stopping
 from drr_agent.training.worth import recalibrate
 
-SHARES = {"fit": 0.5, "calibration": 0.1, "test": 0.4}
+SHARES = {"fit": 0.4, "calibration": 0.2, "test": 0.4}
 
 
 def part_of(key: str, seed: int, shares: Mapping[str, float] = SHARES) -> str:
@@ -49,7 +50,7 @@ def split(rows: Sequence[Behavior], seed: int, shares: Mapping[str, float] = SHA
 def score(
     parts: Mapping[str, list[Behavior]], logits: Mapping[str, float], inputs: Inputs, taught: Sequence[Behavior] = ()
 ) -> tuple[Fusion | None, dict[str, Score]]:
-    """Fuse on `fit`, calibrate there too, and score everything: attempts of `fit` by fusions that left them out.
+    """Fuse on `fit`, calibrate there and on `calibration`, and score everything: `fit` by fusions that left it out.
 
     `taught` are attempts that the classifier was trained on: they teach signals, and not what its logits are worth.
     """

@@ -41,12 +41,12 @@ def print_transfer(
         few = _some(own["calibration"], LABELS)
         again = model.model_copy(update={"answers": recalibrate(model.answers, tabulate(questions_of(few, scores)))})
         ways = [
-            ("of the others, as it is", foreign["fit"] + foreign["calibration"], foreign_scores | scores, model),
+            ("of the others, as it is", foreign["calibration"], foreign_scores | scores, model),
             (f"the same, recalibrated on {LABELS} questions", few, scores, again),
-            ("its own", own["fit"] + own["calibration"], native.scores["signals"], native.models["signals"]),
+            ("its own, of all its questions", own["calibration"], native.scores["signals"], native.models["signals"]),
         ]
         for name, chosen_on, said, learned in ways:
-            parts = {"fit": chosen_on, "calibration": [], "test": own["test"]}
+            parts = {"calibration": chosen_on, "test": own["test"]}
             _print_row(reasoner, name, parts, said, learned, max_turns)
 
 

@@ -8,7 +8,7 @@ from drr_agent.dm.protocol import Score, ScoreRequest
 from drr_agent.errors import DataError
 from drr_agent.replay import ReplayConfig, replay
 from drr_agent.stopping import StoppingPolicy
-from drr_agent.training.behaviors import Behavior, to_request
+from drr_agent.training.behaviors import to_request
 
 
 class KnownDM:
@@ -41,9 +41,12 @@ def print_verdicts(studies: Mapping[str, Sequence[Study]], max_turns: int) -> No
 
 
 def _verdict(study: Study, kind: Inputs, max_turns: int) -> str:
-    chosen_on: list[Behavior] = [*study.parts["fit"], *study.parts["calibration"]]
     config = ReplayConfig(max_turns=max_turns, progress=False)
     try:
-        return str(replay(study.parts["test"], KnownDM(study, kind), choose_on=chosen_on, config=config).verdict)
+        return str(
+            replay(
+                study.parts["test"], KnownDM(study, kind), choose_on=study.parts["calibration"], config=config
+            ).verdict
+        )
     except DataError as error:
         return f"none: {error}"
