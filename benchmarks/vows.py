@@ -25,8 +25,8 @@ def print_certificates(studies: Mapping[str, Sequence[Study]], max_turns: int) -
     """A policy is fitted once, in the first resplit; its certificate is made on questions drawn from all others.
 
     What is tried is the test itself; the promise of `drr calibrate`, with its fits and its sample, is tried in the
-    tests. Questions are drawn with replacement. The truth is the error over all of those others, which no sample of them knows. The
-    promise may be broken in 5 %.
+    tests. Questions are drawn with replacement. The truth is the error over all of those others, which no sample of
+    them knows. The promise may be broken in 5 %.
     """
     print(
         f"\n{RESPLITS} certificates each, {100 * CONFIDENCE:g} % confidence, worth of a right answer {WORTH:g} calls\n"

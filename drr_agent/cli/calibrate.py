@@ -66,6 +66,14 @@ def calibrate(
         float | None,
         typer.Option(help=f"With what confidence it is certified; by default {_CONFIDENCE}."),
     ] = None,
+    drawn_at_random: Annotated[
+        bool,
+        typer.Option(
+            "--drawn-at-random",
+            help="For --target-error, where many runs are unjudged: chance chose those that are judged. By "
+            "`drr label --order random` it did, and nobody needs to say so.",
+        ),
+    ] = False,
     grader: options.GraderName = "auto",
     seed: options.Seed = 0,
     json: options.AsJson = False,
@@ -89,10 +97,18 @@ def calibrate(
     certifies = None if target_error is None else _share("--target-error", target_error)
     sureness = None if confidence is None else _share("--confidence", confidence)
     _refuse_ignored(manifest, worth=worth, mean_calls=mean_calls, target_error=certifies, confidence=sureness)
+    if drawn_at_random and certifies is None:
+        raise ConfigError("`--drawn-at-random` is of a certificate, got no `--target-error`; drop it, or add one")
     data, equality = load_dataset(dataset), get_grader(grader)
     terms = None
     if certifies is not None:
-        terms = Terms(target_error=certifies, confidence=sureness or _CONFIDENCE, max_turns=max_turns, grader=equality)
+        terms = Terms(
+            target_error=certifies,
+            confidence=sureness or _CONFIDENCE,
+            max_turns=max_turns,
+            grader=equality,
+            drawn=drawn_at_random,
+        )
     calls = _worth_in_calls(worth, data.rows("calibration"), price_in, price_out)
     if manifest.text is not None:
         data.require_texts(instead="train on signals alone (`--inputs signals`), or ")

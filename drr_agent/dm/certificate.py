@@ -119,7 +119,9 @@ class Certificate(BaseModel):
         if not self.unjudged_share:
             return ""
         told = f"; {100 * self.unjudged_share:.1f} % of the runs have an answer that nobody judged"
-        return f"{told}, so it is about runs like those that were labelled" if self.unjudged_share > 0.05 else told
+        if self.unjudged_share > 0.05:
+            return f"{told}, so it is about runs like those that were labelled"
+        return f"{told}, which counts as wrong"
 
 
 def percent(share: float) -> str:

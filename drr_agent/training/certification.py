@@ -8,7 +8,7 @@ that explored stand for it by their weights (`drr_agent.training.weights`), and 
 the sample is thinned to one, by chance and not by what is in it.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,16 +21,15 @@ from drr_agent.dm.models import SignalDM, TransformersDM
 from drr_agent.errors import DataError, DMError
 from drr_agent.grading import AUTO, Grader
 from drr_agent.policy import ConsensusPolicy, Policy
-from drr_agent.questions import unit_of
 from drr_agent.stopping import StoppingPolicy
 from drr_agent.training.behaviors import Behavior, is_labelled
 from drr_agent.training.certify import Certified
-from drr_agent.training.independence import halves, labelled_units, one_run_each, untrained
+from drr_agent.training.independence import halves, labelled_units, one_run_each, require_untrained, untrained
 from drr_agent.training.labels import label_kind
 from drr_agent.training.logged import IDENTICAL, LabelledQuestion, canonical, label_questions
 from drr_agent.training.outcomes import certify_policy
 from drr_agent.training.refusal import Refusal, check_target, least_accepted, too_few
-from drr_agent.training.sample import MATERIAL, refuse_chosen, take_sample
+from drr_agent.training.sample import ASSUMED, MATERIAL, refuse_chosen, take_sample
 from drr_agent.training.weights import Coverage
 
 CUTOFFS = (*(round(0.01 * step, 2) for step in range(5, 100)), 0.995)
@@ -47,6 +46,8 @@ class Terms:
     confidence: float
     max_turns: int
     grader: Grader = AUTO
+    drawn: bool = False
+    """Whether the user vouches that chance chose the judged runs, where a log cannot show it."""
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -135,13 +136,13 @@ def certify_dm(
             answer without a label.
     """
     dm = load_dm(path)
-    _require_untrained(rows, dm.trained)
+    require_untrained(rows, dm.trained)
     policy = dm.stopping or dm.consensus
     if policy is None:
         raise DMError(f"expected a policy with the DM at {str(path)!r}, got none; run `drr calibrate`")
     sample = take_sample(rows, least_accepted(1.0 - terms.confidence, terms.target_error))
     log, policy = label_questions(sample.rows, dm), replace(policy, grader=terms.grader)
-    blind = _unseen(log.coverage, sample.runs) or refuse_chosen(sample, dm)
+    blind = _unseen(log.coverage, sample.runs) or refuse_chosen(sample, dm, drawn=terms.drawn)
     if blind is not None:
         return blind.telling(left_out)
     elsewhere = label_questions(other, dm).questions
@@ -167,15 +168,6 @@ def certify_dm(
     update_manifest(path, **_stored(dm, found.cutoff), certificates=(certificate,))
     add_questions(path, calibrated_lines(row["question_key"] for row in rows))
     return certificate
-
-
-def _require_untrained(rows: Sequence[Behavior], trained: Collection[str]) -> None:
-    asked, fresh = ({unit_of(row["question_key"]) for row in part} for part in (rows, untrained(rows, trained)))
-    if asked != fresh:
-        raise DataError(
-            f"expected questions to certify with that the DM was not trained on, got {len(asked - fresh)} of "
-            f"{len(asked)} that it was, or that are nearly the same; leave them out, or give another split or log"
-        )
 
 
 def _at(policy: ConsensusPolicy | StoppingPolicy, cutoff: float) -> ConsensusPolicy | StoppingPolicy:
@@ -228,7 +220,7 @@ def _write(
     terms: Terms,
     dataset: str | None,
 ) -> Certificate:
-    labelled = [row for row in rows if is_labelled(row)]
+    labelled = [row for row in rows if is_labelled(row) and row["label_source"] != ASSUMED]
     told = {row["feedback"] for row in rows} - {"first", "no_answer"}
     return Certificate(
         target_error=terms.target_error,

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from drr_agent.errors import DataError
 from drr_agent.questions import unit_of
 from drr_agent.training.behaviors import Behavior, is_labelled
 from drr_agent.training.logged import LabelledQuestion, units_of
@@ -77,3 +78,17 @@ def _one_sequence(run: LabelledQuestion, drawn: float) -> LabelledQuestion:
 def _uniform(purpose: str, key: object) -> float:
     """A number in [0, 1) that depends on nothing else."""
     return int(hashlib.sha256(f"certify:{purpose}:{key}".encode()).hexdigest()[:12], 16) / 2**48
+
+
+def require_untrained(rows: Sequence[Behavior], trained: Collection[str]) -> None:
+    """Refuse questions that a DM was trained on, or that are nearly the same.
+
+    Raises:
+        DataError: says how many.
+    """
+    asked, fresh = ({unit_of(row["question_key"]) for row in part} for part in (rows, untrained(rows, trained)))
+    if asked != fresh:
+        raise DataError(
+            f"expected questions to certify with that the DM was not trained on, got {len(asked - fresh)} of "
+            f"{len(asked)} that it was, or that are nearly the same; leave them out, or give another split or log"
+        )

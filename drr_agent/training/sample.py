@@ -1,13 +1,15 @@
 """Sample: which runs of a log certify, and how far those that somebody judged can stand for all.
 
-A promise holds for runs like those that it was made with. Where nearly all runs are judged, those are all. Else it
-matters how the judged were chosen: the most informative first, or those that a user complained of, are no fair sample.
+A promise holds for runs like those that it was made with. Where nearly all runs are judged, those are all, and an
+answer that nobody judged counts as wrong, the worst that it can be. Else it matters how the judged were chosen: the
+most informative first, or those that a user complained of, are no fair sample.
 
 One choice can be known to be fair from the rows alone. Questions in the order of their keys, which are hashes, stand in
 no order at all, so the first of them are as good as drawn. That is the order in which `drr label --order random` asks.
 Whatever else is judged beyond the place to which nearly all are is left out, as nobody knows why it is.
 
-Of any other choice only so much can be told: whether the scores of the judged runs differ from those of the rest.
+Any other choice is refused, unless the user vouches that chance made it. Even so it is refused where the scores of the
+judged runs differ from those of the rest.
 """
 
 from collections.abc import Sequence
@@ -16,12 +18,14 @@ from typing import NamedTuple
 
 from drr_agent.dm.protocol import DiscriminativeModel
 from drr_agent.questions import unit_of
-from drr_agent.training.behaviors import Behavior, to_request
+from drr_agent.training.behaviors import Behavior, is_labelled, to_request
 from drr_agent.training.refusal import Refusal
 from drr_agent.training.weights import Reading, read_rows
 
 MATERIAL = 0.05
-"""A larger share of runs that nobody judged is told of as a matter of how the others were chosen."""
+"""Of a larger share of runs that nobody judged it matters how the others were chosen; a smaller one counts as wrong."""
+ASSUMED = "assumed"
+"""The source of a label that nobody gave."""
 _CHANCE = 0.001
 """Scores that differ more than by so much of chance are taken to differ."""
 _MOST_COMPARED = 2_000
@@ -32,6 +36,7 @@ class Sample(NamedTuple):
     """The rows that certify."""
 
     rows: list[Behavior]
+    """With nearly all of them judged, an answer that nobody judged is labelled wrong."""
     runs: int
     """How many runs these were drawn from; one for the draws of a question."""
     unjudged: int
@@ -61,13 +66,19 @@ def take_sample(rows: Sequence[Behavior], least: int) -> Sample:
     end = _nearly_judged(readings, least)
     if end is None:
         return Sample(list(rows), len(readings), sum(not reading.judged for reading in readings), 0)
-    judged = [reading for reading in readings[:end] if reading.judged]
+    taken, beyond = readings[:end], readings[end:]
     return Sample(
-        [row for reading in judged for row in reading.rows],
+        [_at_worst(row) for reading in taken for row in reading.rows],
         end,
-        end - len(judged),
-        sum(reading.judged for reading in readings[end:]),
+        sum(not reading.judged for reading in taken),
+        sum(reading.judged for reading in beyond),
     )
+
+
+def _at_worst(row: Behavior) -> Behavior:
+    """The row with an answer that nobody judged as a wrong one; a weak label is no judgment."""
+    unknown = row["answer"] is not None and not is_labelled(row)
+    return {**row, "label": "incorrect", "label_source": ASSUMED} if unknown else row
 
 
 def _nearly_judged(readings: Sequence[Reading], least: int) -> int | None:
@@ -82,17 +93,26 @@ def _nearly_judged(readings: Sequence[Reading], least: int) -> int | None:
     return found
 
 
-def refuse_chosen(sample: Sample, dm: DiscriminativeModel) -> Refusal | None:
-    """The refusal of judged runs that are plainly no fair sample, since they score otherwise than the others.
+def refuse_chosen(sample: Sample, dm: DiscriminativeModel, *, drawn: bool) -> Refusal | None:
+    """The refusal of judged runs of which nobody knows that they are a fair sample, or that plainly are none.
 
-    `None` is no proof that they are one: a certificate tells what share of the runs nobody judged.
+    Args:
+        sample: what there is.
+        dm: whose scores are compared.
+        drawn: whether the user vouches that the judged runs were drawn by chance.
     """
-    if not sample.is_chosen or not _differs(sample.rows, dm):
+    if not sample.is_chosen:
+        return None
+    if _differs(sample.rows, dm):
+        why = "and the others are no fair sample: their scores differ. Labels that are given to the most informative"
+        why += " attempts first, or where somebody complained, say little of the rest"
+    elif not drawn:
+        why = "and of the others nobody can tell that chance chose them. If it did, say so (`--drawn-at-random`)"
+    else:
         return None
     return Refusal(
-        f"{sample.unjudged:,} of {sample.runs:,} runs have an answer that nobody judged, and the others are no fair "
-        "sample: their scores differ. Labels that are given to the most informative attempts first, or where somebody "
-        "complained, say little of the rest. `drr label --order random` asks about questions as if drawn by lot.",
+        f"{sample.unjudged:,} of {sample.runs:,} runs have an answer that nobody judged, {why}. "
+        "`drr label --order random` asks about questions as if drawn by lot.",
         None,
     )
 

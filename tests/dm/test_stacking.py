@@ -56,6 +56,14 @@ def test_what_speaks_against_right_attempts_is_not_heard(text, signal, heard):
     rows, labels, groups = make_evidence(text=text, signal=signal)
     stack = fit_stack([row.logit for row in rows], [row.signals["value"] or 0.0 for row in rows], labels, groups)
     assert (stack.text.weight > 0, stack.weight > 0) == heard
+    assert min(stack.text.weight, stack.weight) >= 0
+
+
+def test_a_choice_is_taken_over():
+    rows, labels, groups = make_evidence(text=1.0, signal=1.0)
+    given_rows = [row.logit for row in rows], [row.signals["value"] or 0.0 for row in rows], labels, groups
+    like = fit_stack(*given_rows)._replace(regularization=0.03)
+    assert fit_stack(*given_rows, like=like).regularization == 0.03
 
 
 def test_a_text_that_says_the_same_of_all_is_none():

@@ -4,6 +4,7 @@ import collections
 import itertools
 import math
 import random
+from dataclasses import replace
 
 import pytest
 from fakes import make_attempt
@@ -354,15 +355,36 @@ def test_some_that_are_skipped_are_told_of(dm):
     assert isinstance(promise, Certificate)
     assert 0.0 < promise.unjudged_share <= 0.05
     assert "% of the runs have an answer that nobody judged" in promise.sentence
-    assert "runs like those that were labelled" not in promise.sentence
+    assert "nobody judged, which counts as wrong" in promise.sentence
 
 
-def test_a_sample_that_somebody_drew_is_certified_and_told_of(dm):
-    rows = behaviors(1500)
-    promise, _ = certify_on(dm, only(rows, by_own_lot(rows, 500)))
+def test_who_skips_what_is_wrong_gains_nothing_by_it(dm):
+    """Left without a label, the wrong answers that the DM is surest of count as wrong all the same."""
+    rows = behaviors(1500, attempts=1)
+    kept = at_random(unlabelled(rows), 400)
+    wrong = [row for row in rows if row["id"] in kept and row["label"] == "incorrect"]
+    skipped = {row["id"] for row in sorted(wrong, key=lambda row: -row["signals"]["confidence"])[:12]}
+    terms = Terms(target_error=0.2, confidence=0.9, max_turns=1)
+    honest, hidden = (certify_on(dm, only(rows, some), terms)[0] for some in (kept, kept - skipped))
+    assert hidden.coverage <= honest.coverage
+
+
+def test_a_sample_that_somebody_drew_is_certified_where_they_vouch_for_it_and_told_of(dm):
+    drawn = only(behaviors(1500), by_own_lot(behaviors(1500), 500))
+    refusal, _ = certify_on(dm, drawn)
+    assert isinstance(refusal, Refusal)
+    assert "If it did, say so (`--drawn-at-random`)" in refusal.reason
+    promise, _ = certify_on(dm, drawn, replace(TERMS, drawn=True))
     assert isinstance(promise, Certificate)
     assert promise.unjudged_share == pytest.approx(2 / 3, abs=0.05)
     assert "have an answer that nobody judged, so it is about runs like those that were labelled" in promise.sentence
+
+
+def test_labels_that_plainly_are_no_sample_are_refused_whoever_vouches(dm):
+    rows = behaviors(1500, attempts=1)
+    promise, _ = certify_on(dm, only(rows, by_score(rows, 500)), replace(TERMS, drawn=True))
+    assert isinstance(promise, Refusal)
+    assert "their scores differ" in promise.reason
 
 
 def test_labels_in_the_informative_order_are_refused(dm):

@@ -5,7 +5,7 @@ from training.synthetic import make_behaviors
 
 from drr_agent.dm.fusion import Evidence
 from drr_agent.dm.stacking import fit_stack
-from drr_agent.questions import unit_of
+from drr_agent.questions import question_key, unit_of
 from drr_agent.training import fusing
 from drr_agent.training.config import TrainConfig
 from drr_agent.training.fusing import fuse_held_out
@@ -33,7 +33,7 @@ def stacks(monkeypatch):
     found = []
 
     def fit(logits, signals, labels, groups, *, like, seed):
-        found.append(Watched(fit_stack(logits, signals, labels, groups, seed=seed), logits))
+        found.append(Watched(fit_stack(logits, signals, labels, groups, like=like, seed=seed), logits))
         return found[-1]
 
     monkeypatch.setattr(fusing, "fit_stack", fit)
@@ -48,7 +48,18 @@ def test_a_stack_does_not_read_what_it_learned_from(stacks):
     units = {LOGITS[row["id"]]: unit_of(row["question_key"]) for row in HEARD}
     for stack in others:
         assert {units[logit] for logit in stack.read}.isdisjoint(units[logit] for logit in stack.fitted_to)
+    assert {stack.regularization for stack in others} == {whole.regularization}
     assert set(fused.readings) == {row["id"] for row in ROWS}
+
+
+def test_what_is_nearly_the_same_is_held_out_with_it(stacks):
+    """The same questions in another spelling, to be read and not learned from."""
+    again = [{**row, "id": f"{row['id']}!", "question_key": question_key(f"{row['question']}!")} for row in HEARD]
+    evidence = EVIDENCE | {row["id"]: Evidence(LOGITS[row["id"][:-1]] + 9, row["signals"]) for row in again}
+    fuse_held_out([*TAUGHT, *HEARD], HEARD, [*ROWS, *again], evidence, TrainConfig(inputs="both"))
+    whole, *others = stacks
+    assert {logit for logit in whole.read if logit > 8} == {evidence[row["id"]].logit for row in again}
+    assert set().union(*(stack.read for stack in others)) >= {evidence[row["id"]].logit for row in again}
 
 
 @pytest.mark.parametrize("inputs", ["text", "signals", "both"])

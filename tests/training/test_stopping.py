@@ -7,14 +7,16 @@ import pytest
 from fakes import make_attempt
 from simulated import simulate
 
+from drr_agent.dm.calibration import log_loss
 from drr_agent.errors import DataError
 from drr_agent.evaluation.metrics import ece
 from drr_agent.policy import MajorityPolicy, play
 from drr_agent.stopping import StoppingModel, StoppingPolicy
 from drr_agent.stopping.beliefs import Belief
+from drr_agent.training import stopping
 from drr_agent.training.logged import LabelledQuestion
 from drr_agent.training.operating import Counts, try_cutoff
-from drr_agent.training.paths import Paths, follow, tabulate
+from drr_agent.training.paths import Paths, best_two, follow, tabulate
 from drr_agent.training.stopping import PRICES, fit_answers, fit_stopping, fit_values
 from drr_agent.training.threshold import replay
 from drr_agent.training.worth import WORTHS, walk
@@ -119,6 +121,16 @@ def test_what_is_hopeless_is_given_up_and_what_is_split_is_pursued(sorting):
     assert turns["hopeless"] < 3.2
     assert turns["split"] > turns["easy"] + 1
     assert turns["split"] > turns["hopeless"] + 0.4
+
+
+def test_values_are_learned_from_beliefs_of_models_that_left_the_question_out(monkeypatch):
+    seen = []
+    monkeypatch.setattr(stopping, "best_two", lambda table, said: seen.append((table, said)) or best_two(table, said))
+    model = fit_stopping(kinds(60, seed=1))
+    [(table, said)] = seen
+    in_sample = model.answers.probabilities(table.columns)
+    loss = [log_loss(probabilities, table.right) for probabilities in (said, in_sample)]
+    assert loss[0] > loss[1] + 1e-4, "who was fitted to a question knows it better"
 
 
 def test_one_more_turn_is_worth_most_in_doubt(sorting):
