@@ -9,7 +9,7 @@ import typer
 
 from drr_agent.cli import options
 from drr_agent.cli.app import app
-from drr_agent.cli.calibrate_text import Fitted, tell_calibration
+from drr_agent.cli.calibrate_text import Fitted, refuse, tell_calibration
 from drr_agent.cli.console import errors
 from drr_agent.dm.certificate import percent
 from drr_agent.dm.folder import read_manifest, update_manifest
@@ -89,7 +89,8 @@ def calibrate(
 
     With `--target-error`, the threshold is one for which a share of wrong answers among the accepted is certified, and
     how much is accepted is told. Where the labels cannot support that, it says how many would be needed. A certificate
-    is of one calibration: every new one, with or without `--target-error`, drops the older certificate.
+    is of one calibration: every new one, with or without `--target-error`, drops the older certificate; what is refused
+    leaves a certified DM as it was.
 
         drr calibrate dm data --target-error 0.05 --confidence 0.95
     """
@@ -125,6 +126,8 @@ def calibrate(
 
     with changing(dm) as folder:  # the old calibration goes with its threshold and certificate, or none of them does
         promise, fitted = _calibrate(folder, data, fit, terms)
+        if manifest.certificates and isinstance(promise, Refusal) and terms is not None:  # the older one is worth more
+            refuse(promise, terms, data, kept=manifest.certificates)
     for certificate in manifest.certificates:
         errors.print(
             f"the certificate of at most {percent(certificate.target_error)} wrong answers is dropped: it was of the "

@@ -1,8 +1,8 @@
 """What `drr calibrate` prints: the numbers, what to know before they are believed, the promise, and what is next."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import typer
 
@@ -54,7 +54,7 @@ def tell_calibration(
     for doubt in [*_doubts(fitted), *_doubts_of_length(data, max_turns)]:
         errors.print(doubt, style="yellow", highlight=False)
     if isinstance(promise, Refusal) and terms is not None:
-        _refuse(promise, terms, data)
+        refuse(promise, terms, data)
     if isinstance(promise, Certificate):
         _promise(promise, json=json)
     if not json:
@@ -74,8 +74,15 @@ def _promise(certificate: Certificate, *, json: bool) -> None:
         )
 
 
-def _refuse(refusal: Refusal, terms: Terms, data: Dataset) -> None:
-    """What was asked, what the data hold, and what to do; and then the status that says so."""
+def refuse(refusal: Refusal, terms: Terms, data: Dataset, *, kept: Sequence[Certificate] = ()) -> NoReturn:
+    """Print what was asked, what the data hold, and what to do; and end with the status that says so.
+
+    Args:
+        refusal: why nothing is certified.
+        terms: what was asked for.
+        data: the dataset.
+        kept: the certificates that the DM had, and keeps with their calibration.
+    """
     asked = f"at most {percent(terms.target_error)} of the accepted answers wrong"
     errors.print("not certified:", style="bold red", end=" ")
     errors.print(
@@ -86,7 +93,10 @@ def _refuse(refusal: Refusal, terms: Terms, data: Dataset) -> None:
     for advice in (_wanted(refusal, data), _attainable(refusal)):
         if advice is not None:
             errors.print(advice, highlight=False)
-    errors.print("The DM is calibrated on the whole split, as without `--target-error`.", highlight=False)
+    left = (
+        f"keeps its certificate of at most {percent(kept[-1].target_error)} wrong, and its calibration" if kept else ""
+    )
+    errors.print(f"The DM {left or 'is calibrated on the whole split, as without `--target-error`'}.", highlight=False)
     raise typer.Exit(1)
 
 
@@ -94,12 +104,17 @@ def _wanted(refusal: Refusal, data: Dataset) -> str | None:
     """How many more labels, and how to come by them."""
     if refusal.more is None:
         return None
-    counts, more = data.manifest.splits, refusal.more
+    counts = data.manifest.splits
     share = counts["calibration"].questions / max(1, sum(split.questions for split in counts.values()))
+    few = None if refusal.at_least or refusal.fewest == refusal.more else refusal.fewest
+    labels, harvested = (
+        f"{'' if few is None else f'{few / part:,.0f} to '}{refusal.more / part:,.0f}"
+        for part in (1.0, max(share, 0.01))
+    )
     return (
-        f"To do: label {'at least' if refusal.at_least else 'about'} {more:,} more questions for the calibration "
-        f"split, which gets {share:.0%} of what is harvested: {more / max(share, 0.01):,.0f} in all (`drr distill`, "
-        "`drr harvest`, `drr label --order random`)."
+        f"To do: label {'at least ' if refusal.at_least else ''}{labels} more questions for the calibration split, "
+        f"which gets {share:.0%} of what is harvested: harvest {harvested} questions more (`drr distill`, `drr harvest`, "
+        "`drr label --order random`)."
     )
 
 

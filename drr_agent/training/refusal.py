@@ -45,6 +45,8 @@ class Refusal(NamedTuple):
     attainable: float | None = None
     """The smallest target error, in percent steps, that these labels would have certified. It is chosen by looking at
     them, and so it keeps its confidence on other labels alone."""
+    fewest: int | None = None
+    """As many more may do, if they turn out just as these."""
 
     def telling(self, left_out: int, set_aside: int = 0) -> Self:
         """The refusal with a word on labelled questions, and judged runs, that it could not use."""
@@ -124,20 +126,23 @@ def refuse(
     if not seen.accepted.any():
         return Refusal(f"of {who} none is accepted at any threshold.", None)
     likely = _outlooks(seen, budget, target_error, doubt=1.0, likely=_LIKELY)
+    hopeful = _outlooks(seen, budget, target_error, doubt=0.0, likely=0.5)
     unsure = bool(np.isinf(likely).all())
-    outlooks = _outlooks(seen, budget, target_error, doubt=0.0, likely=0.5) if unsure else likely
+    outlooks = hopeful if unsure else likely
     if np.isinf(outlooks).all():
         return Refusal(
             _hopeless(who, _found(seen, cutoffs, int(np.argmin(_errors(seen, doubt=1.0)))), target_error), None
         )
     best = int(np.argmin(outlooks))
     needed = max(_labels(math.ceil(outlooks[best]), counts.questions, share), have + 1)
+    fewest = max(_labels(math.ceil(hopeful.min()), counts.questions, share), have + 1)
     few, many = (
         f"at least {needed:,} would be needed, and how many more these are too few to tell.",
-        f"about {needed:,} would do, if more turn out alike.",
+        f"{fewest:,} may do if more turn out just as these, and about {needed:,} are likely to, since so few tell the "
+        "share of wrong answers but roughly.",
     )
     reason = f"{who} are too few to show it ({_found(seen, cutoffs, best)}); {few if unsure else many}"
-    return Refusal(reason, needed, needed - have, unsure)
+    return Refusal(reason, needed, needed - have, unsure, fewest=fewest - have)
 
 
 def _hopeless(who: str, found: str, target_error: float) -> str:

@@ -163,17 +163,19 @@ def test_a_certificate_is_told_and_stored_until_the_dm_is_calibrated_anew(drr, f
     assert read_manifest(dm).certificates == ()
 
 
+def numbers_in(pattern, text):
+    return tuple(int(number.replace(",", "")) for number in re.search(pattern, text).groups())
+
+
 def test_a_refusal_says_what_was_asked_and_what_to_do(drr, folders):
     dm, data = folders(30)
     _, err = drr("calibrate", dm, data, "--quiet", "--max-turns", "4", "--target-error", "0.05", status=1)
     assert "asked was at most 5 % of the accepted answers wrong, with 95 % confidence; 32 labelled questions" in err
-    found = re.search(
-        r"label (at least|about) ([\d,]+) more .* which gets (\d+)% of what is harvested: ([\d,]+) in", err
-    )
-    needed = re.search(rf"{found[1]} ([\d,]+) would", err)[1]
-    needed, more, share, total = (int(number.replace(",", "")) for number in (needed, *found.groups()[1:]))
-    assert more == needed - 32
-    assert total == pytest.approx(100 * more / share, rel=0.02)
+    fewest, likely = numbers_in(r"([\d,]+) may do if more turn out just as these, and about ([\d,]+) are likely", err)
+    labels = numbers_in(r"label ([\d,]+) to ([\d,]+) more questions for the calibration split", err)
+    assert labels == (fewest - 32, likely - 32)
+    (share, *harvested) = numbers_in(r"gets (\d+)% of what is harvested: harvest ([\d,]+) to ([\d,]+) questions", err)
+    assert harvested == [pytest.approx(100 * more / share, rel=0.02) for more in labels]
     least = float(re.search(r"would have been certified for is `--target-error (0\.\d+)`", err)[1])
     assert 0.05 < least <= 0.5
     assert "on other labels" in err
@@ -196,9 +198,21 @@ def test_a_refusal_leaves_what_calibration_without_it_would(drr, folders):
     assert read_manifest(dm) == plain
 
 
+def test_a_refusal_leaves_a_certified_dm_as_it_was(drr, folders):
+    dm, data = folders(30)
+    drr("calibrate", dm, data, "--quiet", "--max-turns", "4", "--target-error", "0.4")
+    certified = read_manifest(dm)
+    assert certified.certificates
+    _, err = drr("calibrate", dm, data, "--quiet", "--max-turns", "4", "--target-error", "0.05", status=1)
+    assert "The DM keeps its certificate of at most 40 % wrong, and its calibration." in err
+    assert "is dropped" not in err
+    assert read_manifest(dm) == certified
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        pytest.param(["--drawn-at-random"], "`--drawn-at-random` is of a certificate", id="drawn for nothing"),
         pytest.param(["--target-error", "5"], "`--target-error` must be between 0 and 1, got 5; write 0.05", id="5"),
         pytest.param(["--target-error", "1"], "got 1; write 0.05 for 5 %", id="one"),
         pytest.param(["--target-error", "nan"], "got nan; write 0.05 for 5 %", id="not a number"),
