@@ -185,7 +185,8 @@ def _number_error(run: Run) -> str | None:
 def _numbers(run: Run) -> Iterator[float | None]:
     """Every number of a run of the right shape; the hot path of every store that is not JSON."""
     groups: list[Iterable[float | None]] = [
-        (run["score"], run["seconds"], run["choice"], run["draw"], run.get("explore"), run.get("max_turns")),
+        (run["score"], run["seconds"], run["choice"], run["draw"]),
+        (run.get("explore"), run.get("max_turns"), run.get("usd")),
         _counts(run["usage"]),
         [label["turn"] for label in run.get("labels", ())],
     ]

@@ -23,6 +23,10 @@ StopReason = Literal["accepted", "stopped", "max_turns", "budget", "no_progress"
 its price. `no_progress`: it went in circles; in logs of older versions, stopped as well. `error`: not one think call
 gave a usable reply. `interrupted`: it has not ended, or never did; only readers of checkpoints and traces say so."""
 
+BudgetLimit = Literal["calls", "tokens", "usd", "seconds", "recursion"]
+"""What ran out: a limit of a `Budget`, or the caller's `recursion_limit`."""
+BudgetScope = Literal["run", "thread"]
+
 Verdict = Literal["accept", "reject", "stop", "review"]
 Label = Literal["correct", "incorrect"]
 FeedbackKind = Literal["first", "fresh", "history", "contrast", "no_answer"]
@@ -39,6 +43,13 @@ class Usage(TypedDict):
     """Calls that reported no token counts; their tokens are unknown and not in the sums."""
     input_tokens: int
     output_tokens: int
+
+
+class Spent(TypedDict):
+    """What several runs came to."""
+
+    usage: Usage
+    seconds: float
 
 
 class Draft(TypedDict):
@@ -164,6 +175,12 @@ class Run(RunIdentity):
     certified: NotRequired[bool]
     """Whether the setup is the one that the DM's certificate is about, which promises something of accepted answers;
     absent where the DM has none."""
+    limit: NotRequired[BudgetLimit]
+    """Which limit left no further turn, where one ended the run; absent where the policy or `max_turns` did."""
+    limit_scope: NotRequired[BudgetScope]
+    """Whether that was a limit of this run or of its thread."""
+    usd: NotRequired[float | None]
+    """What the run cost, where a budget asks for it; `None` where a price or what a call cost is unknown."""
     labels: NotRequired[list[RunLabel]]
 
 
@@ -183,6 +200,12 @@ class RunStart(TypedDict):
     """Absent on threads of an older version."""
 
 
+class Kept(TypedDict):
+    """A reply to be given again, in a record: LangGraph streams messages that stand in a channel by themselves."""
+
+    message: AIMessage
+
+
 class DRRInput(TypedDict):
     """What the graph reads: the last human message is the question, those before it are its context."""
 
@@ -198,16 +221,22 @@ class DRROutput(TypedDict):
 
 
 class DRRState(DRRInput, DRROutput):
-    """The graph's channels. All but `messages` are replaced, never appended to, and reset by `begin`."""
+    """The graph's channels. All but `messages` are replaced, never appended to, and `begin` writes them anew."""
 
     drr_start: RunStart
     drr_draft: Draft | None
     drr_attempts: list[Attempt]
-    drr_replies: list[AIMessage | None]
+    drr_replies: list[Kept | None]
     """The Reasoner's own messages, one per attempt, so that the chosen one is returned with its id."""
+    drr_told: NotRequired[list[str]]
+    """The limits of which an event has told in this run."""
+    drr_thread: NotRequired[Spent]
+    """What the runs of this thread before this one came to. Written by `begin` alone, from the attempts that the thread
+    holds: no reply counts twice, however often a checkpoint is resumed or replayed."""
 
 
 NO_USAGE: Usage = {"calls": 0, "unmetered_calls": 0, "input_tokens": 0, "output_tokens": 0}
+NOT_SPENT: Spent = {"usage": NO_USAGE, "seconds": 0.0}
 
 
 def add_usage(usages: Iterable[Usage]) -> Usage:

@@ -145,10 +145,17 @@ def test_every_command_is_one_the_program_takes(arguments):
         command.make_context(name, rest, parent=context)
 
 
+def headings(page):
+    """As they are linked to."""
+    return [title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.*)$", page, re.MULTILINE)]
+
+
 def test_every_link_leads_somewhere():
     for path, page in PAGES.items():
         for target in re.findall(r"\]\(([^)]+)\)", page):
-            assert target.startswith("https://") or (path.parent / target).exists(), target
+            place, _, heading = target.partition("#")
+            assert target.startswith("https://") or (path.parent / place).exists(), target
+            assert place or heading in headings(page), target
 
 
 def test_every_target_of_make_is_there():

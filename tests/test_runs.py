@@ -82,6 +82,9 @@ NESTED = json.loads("[" * 500 + "]" * 500)
             "target": [4],
             "draw": ["0", 10**40, True],
             "max_turns": ["4", 4.5, None, True, 10**40],
+            "limit": ["patience", None],
+            "limit_scope": ["world", None],
+            "usd": ["0.5", float("nan"), True],
         }.items()
         for value in values
     ],
@@ -121,6 +124,12 @@ def read_changed(folder, run):
     path.write_text("".join(json.dumps(record) + "\n" for record in (make_run("r1"), run, make_run("r3"))))
     runs, rejects = read_all(path)
     return [run["run_id"] for run in runs], [line for line, _ in rejects]
+
+
+def test_what_a_run_cost_is_a_number_or_unknown():
+    assert [check_run(make_run(usd=usd)) for usd in (0.0, 0.5, None)] == [None] * 3
+    assert check_run(make_run(usd=float("inf"))) == "inf is no number"
+    assert check_run(make_run(limit="usd", limit_scope="thread")) is None
 
 
 def test_the_turns_that_were_allowed_are_kept_where_they_are_known(tmp_path):

@@ -113,8 +113,8 @@ def _wanted(refusal: Refusal, data: Dataset) -> str | None:
     )
     return (
         f"To do: label {'at least ' if refusal.at_least else ''}{labels} more questions for the calibration split, "
-        f"which gets {share:.0%} of what is harvested: harvest {harvested} questions more (`drr distill`, `drr harvest`, "
-        "`drr label --order random`)."
+        f"which gets {share:.0%} of what is harvested: harvest {harvested} questions more (`drr distill`, "
+        "`drr harvest`, `drr label --order random`)."
     )
 
 

@@ -1,7 +1,7 @@
 """create_drr_graph: begin, then think → score → decide until the policy or a limit ends it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from langchain_core.language_models import BaseChatModel
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -9,14 +9,15 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from drr_agent.batching import Batcher
-from drr_agent.budget import Budget
+from drr_agent.budget import Budget, Limits
 from drr_agent.dm.certificate import Certificate, OnUncertified, Setup, check_certificates
 from drr_agent.dm.protocol import DiscriminativeModel, Score, ScoreRequest
 from drr_agent.errors import ConfigError
 from drr_agent.feedback import FEEDBACK, Feedback, get_feedback
 from drr_agent.nodes import Begin, Decide, ScoreNode, Think
-from drr_agent.nodes.decide import DecideState
+from drr_agent.nodes.audience import Drafts
 from drr_agent.nodes.score import scorer
+from drr_agent.nodes.spending import DecideState
 from drr_agent.parsing import Parser, get_parser
 from drr_agent.policy import ConsensusPolicy, Policy, within
 from drr_agent.prompts import Prompts
@@ -40,6 +41,8 @@ def create_drr_graph(
     policy: Policy | None = None,
     max_turns: int | None = None,
     budget: Budget | None = None,
+    thread_budget: Budget | None = None,
+    drafts: Drafts = "hidden",
     feedback: str | Feedback = "fresh",
     parser: str | Parser = "answer",
     prompts: Prompts | None = None,
@@ -65,7 +68,12 @@ def create_drr_graph(
             where its log could teach one, else a `ConsensusPolicy`.
         max_turns: the most think calls a run makes. By default 4; with the default policy of a DM that holds a
             certificate, as many as that is about, since with any other number runs are uncertified.
-        budget: further limits; the default `Budget()` is on and generous.
+        budget: further limits of a run; the default `Budget()` is on and generous.
+        thread_budget: limits of all runs of a thread together, as far as a checkpointer remembers them; none by
+            default. A run that begins with nothing left asks nobody, and has no answer.
+        drafts: who hears a draft while it is written. `hidden`: nobody, and in `stream_mode="messages"` the chosen
+            answer comes as one message. `live`: that stream has the tokens of every draft, rejected ones included.
+            `channel`: custom events `drr.draft` have them, and messages are as for `hidden`.
         feedback: what the Reasoner is told after a rejection: `fresh`, `history`, `contrast`, or your own.
         parser: how the answer is read: `answer`, `number`, `choice`, `message`, `structured`, or your own.
         prompts: the wording of every turn.
@@ -95,6 +103,8 @@ def create_drr_graph(
         raise ConfigError(f"`max_turns` must be a whole number of at least 1, got {max_turns!r}")
     if isinstance(explore, bool) or not isinstance(explore, int | float) or not 0.0 <= explore <= 1.0:
         raise ConfigError(f"`explore` must be a probability in [0, 1], got {explore!r}")
+    if drafts not in get_args(Drafts):
+        raise ConfigError(f"`drafts` must be one of {', '.join(get_args(Drafts))}, got {drafts!r}")
     if dm is not None and not isinstance(dm, DiscriminativeModel):
         raise ConfigError(f"`dm` must have `digest` and `score`, got {type(dm).__name__}; load a folder with `load_dm`")
     _require_signals(dm, signals)
@@ -123,6 +133,7 @@ def create_drr_graph(
         prompts=prompts,
         is_failure=_as_predicate(reasoner_failures),
         max_seconds=budget.max_seconds,
+        drafts=drafts,
     )
     batcher: Batcher[ScoreRequest, Score] | None = None if dm is None else Batcher(scorer(dm), max_batch=max_batch)
     score = ScoreNode(
@@ -134,7 +145,7 @@ def create_drr_graph(
     decide = Decide(
         policy=policy,
         max_turns=max_turns,
-        budget=budget,
+        limits=Limits.of(identity["reasoner"], budget, thread_budget),
         identity=identity,
         run_log=run_log,
         explore=float(explore),
@@ -174,15 +185,10 @@ def _compile(
     builder.add_node("score", score.as_node())
     builder.add_node("decide", decide.as_node(), input_schema=DecideState, destinations=("think", END))
     builder.add_edge(START, "begin")
-    builder.add_conditional_edges("begin", _first, ["think", "decide"])
+    builder.add_conditional_edges("begin", decide.first, ["think", "decide"])
     builder.add_edge("think", "score")
     builder.add_edge("score", "decide")
     return builder.compile(checkpointer=checkpointer, name=name)
-
-
-def _first(state: DRRState) -> Literal["think", "decide"]:
-    """Attempts that were already made are judged before another one is paid for."""
-    return "decide" if state["drr_attempts"] else "think"
 
 
 def default_policy(dm: DiscriminativeModel | None) -> Policy:

@@ -8,7 +8,7 @@ from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 
 from drr_agent.batching import Batcher
-from drr_agent.budget import Budget
+from drr_agent.budget import Budget, Limits
 from drr_agent.dm.certificate import Certificate, OnUncertified, Setup, check_certificates
 from drr_agent.dm.protocol import DiscriminativeModel, Score, ScoreRequest
 from drr_agent.errors import ConfigError
@@ -27,9 +27,6 @@ from drr_agent.reasoners.resolve import describe_reasoner
 from drr_agent.runs import RunLog
 from drr_agent.signals import DEFAULT_SIGNALS, Signal
 from drr_agent.state import RunIdentity
-
-_SPENT = Budget(max_calls=1)
-"""What ends a run with what there is."""
 
 
 class DRRMiddleware(AgentMiddleware[DRRAgentState, Any, Any]):
@@ -181,12 +178,13 @@ class DRRMiddleware(AgentMiddleware[DRRAgentState, Any, Any]):
             Decide(
                 policy=within(self._policy, self._max_turns),
                 max_turns=self._max_turns,
-                budget=budget,
+                limits=Limits.of(identity["reasoner"], self._budget),
                 identity=identity,
                 run_log=self._run_log,
                 certified=certified,
+                is_last=is_last,
             )
-            for budget in (self._budget, _SPENT)
+            for is_last in (False, True)
         )
         return Deciders(on=on.as_node(), last=last.as_node())
 

@@ -2,17 +2,30 @@
 
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
-from langchain_core.messages import AIMessage, AnyMessage
+from langchain_core.messages import AnyMessage
 from langchain_core.runnables import Runnable, RunnableLambda
 
 from drr_agent.conversation import last_human, render
 from drr_agent.errors import ConfigError
 from drr_agent.parsing import clean_text
-from drr_agent.state import Assignment, Attempt, Draft, DRRState, RunIdentity, RunStart
+from drr_agent.state import (
+    NOT_SPENT,
+    Assignment,
+    Attempt,
+    Draft,
+    DRRState,
+    Kept,
+    Run,
+    RunIdentity,
+    RunStart,
+    Spent,
+    add_usage,
+)
 
 
 class BeginUpdate(TypedDict):
@@ -22,7 +35,9 @@ class BeginUpdate(TypedDict):
     drr_assignment: None
     drr_draft: Draft | None
     drr_attempts: list[Attempt]
-    drr_replies: list[AIMessage | None]
+    drr_replies: list[Kept | None]
+    drr_told: list[str]
+    drr_thread: Spent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +86,28 @@ class Begin:
             "drr_draft": None,
             "drr_attempts": prior,
             "drr_replies": [None] * len(prior),
+            "drr_told": [],
+            "drr_thread": _spent_before(cast("Mapping[str, Any]", state)),
         }
+
+
+def _spent_before(thread: Mapping[str, Any]) -> Spent:
+    """What the thread's runs came to so far: its last one, from its attempts, is added to those before. Maybe none."""
+    before: Spent = thread.get("drr_thread", NOT_SPENT)
+    start: RunStart | None = thread.get("drr_start")
+    if start is None:
+        return before
+    made: list[Draft] = thread["drr_attempts"][len(start["assignment"].get("prior", [])) :]
+    drafts = [*made, *([] if thread["drr_draft"] is None else [thread["drr_draft"]])]
+    ended: Run | None = thread.get("drr")
+    if ended is not None and ended["run_id"] == start["run_id"]:
+        seconds = ended["seconds"]
+    else:
+        seconds = sum(draft["seconds"] for draft in drafts)
+    return {
+        "usage": add_usage([before["usage"], *(draft["usage"] for draft in drafts)]),
+        "seconds": round(before["seconds"] + seconds, 4),
+    }
 
 
 def _unended(attempt: Attempt) -> Attempt:

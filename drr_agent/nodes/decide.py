@@ -3,32 +3,22 @@
 import asyncio
 import hashlib
 import math
-import time
 from dataclasses import dataclass
-from typing import Literal, NotRequired
+from typing import Literal
 
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableLambda
-from langgraph.config import get_stream_writer
-from langgraph.managed import RemainingSteps
 from langgraph.types import Command
 
-from drr_agent.budget import Budget
+from drr_agent.budget import Limits
+from drr_agent.events import tell_decide
+from drr_agent.nodes.spending import DecideState, Shortage, count, tell_spending
 from drr_agent.policy import ENDS, Decision, Policy, first_ended, settle
 from drr_agent.runs import RunLog
-from drr_agent.state import RUN_SCHEMA, Attempt, DRRState, Run, RunIdentity, StopReason, Usage, Verdict, add_usage
+from drr_agent.state import RUN_SCHEMA, Attempt, DRRState, Run, RunIdentity, Spent, StopReason, Verdict
 
 Destination = Literal["think", "__end__"]
 _STOP_REASONS: dict[str, StopReason] = {"accept": "accepted", "stop": "stopped", "review": "review"}
-
-_STEPS_OF_A_TURN = 3
-"""Think, score, decide."""
-
-
-class DecideState(DRRState):
-    """What `decide` reads: the graph's channels, and what LangGraph's `recursion_limit` leaves of the run."""
-
-    drr_remaining_steps: NotRequired[RemainingSteps]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +27,19 @@ class Decide:
 
     policy: Policy
     max_turns: int
-    budget: Budget
+    limits: Limits
     identity: RunIdentity
     run_log: RunLog | None
     explore: float = 0.0
     """P(a run thinks on after the policy has ended it), for the log alone: what stood at that end stands."""
     certified: bool | None = None
     """Whether the DM's certificate holds for this setup; `None` where it has none, and then runs do not say."""
+    is_last: bool = False
+    """Whether nothing more may be tried, whatever the limits say."""
+
+    def first(self, state: DecideState) -> Literal["think", "decide"]:
+        """Where a run begins: attempts that were already made are judged before another one is paid for, if it may."""
+        return "decide" if state["drr_attempts"] or count(state, self.limits).out_of is not None else "think"
 
     def as_node(self) -> Runnable[DecideState, Command[Destination]]:
         """The node, for `invoke` and `ainvoke` alike; only the write of a log leaves the event loop."""
@@ -64,43 +60,47 @@ class Decide:
 
     def decide(self, state: DecideState) -> tuple[Command[Destination], Run | None]:
         """Where to go, and the run if it ends here."""
-        attempts = state["drr_attempts"]
-        usage = add_usage(attempt["usage"] for attempt in attempts)
-        seconds = max(0.0, time.time() - state["drr_start"]["clock"])
+        attempts, spending = state["drr_attempts"], count(state, self.limits)
         ended = first_ended(attempts)
-        decision = _with_known_confidence(self.policy.decide(_as_judged(attempts, ended)))
-        reason = self._stop_reason(decision, attempts, usage, seconds)
+        decision = self._judge(attempts, ended)
+        reason = self._stop_reason(decision, attempts, spending.out_of)
         judged = attempts if ended is not None else _with_verdict(attempts, decision, reason)
-        explores = _leaves_a_turn(state) and self._explores(state["drr_start"]["run_id"], attempts, usage, seconds)
-        if decision.outcome != "continue" and explores:
+        if decision.outcome != "continue" and self._explores(state, spending.out_of):
             reason = None
-        told = {"best": _answer(attempts, decision), "confidence": decision.confidence, "stop_reason": reason}
-        get_stream_writer()({"type": "drr.decide", "turn": len(attempts), **told})
+        told = tell_spending(state, spending.meters)
+        tell_decide(len(attempts), _answer(attempts, decision), decision.confidence, reason)
         if reason is None:
-            return Command(goto="think", update={"drr_attempts": judged}), None
-        run = self._run(state, judged, settle(self.policy, decision), reason, usage, seconds)
-        update = {"drr_attempts": judged, "drr": run, "messages": _chosen(state, run)}
+            return Command(goto="think", update={"drr_attempts": judged, "drr_told": told}), None
+        run = self._run(state, judged, settle(self.policy, decision), reason, spending.run)
+        if decision.outcome == "continue" and len(attempts) < self.max_turns and spending.out_of is not None:
+            run["limit"], run["limit_scope"] = spending.out_of
+        update = {"drr_attempts": judged, "drr_told": told, "drr": run, "messages": _chosen(state, run)}
         return Command(goto="__end__", update=update), run
 
-    def _stop_reason(
-        self, decision: Decision, attempts: list[Attempt], usage: Usage, seconds: float
-    ) -> StopReason | None:
+    def _judge(self, attempts: list[Attempt], ended: int | None) -> Decision:
+        """What the policy says; of no attempts, which a limit may leave, there is nothing to say."""
+        if not attempts:
+            return Decision("continue", None, None)
+        return _with_known_confidence(self.policy.decide(_as_judged(attempts, ended)))
+
+    def _stop_reason(self, decision: Decision, attempts: list[Attempt], out_of: Shortage | None) -> StopReason | None:
         """Why the run ends here, or `None` to think again."""
         if decision.outcome != "continue":
             return decision.reason or _STOP_REASONS[decision.outcome]
-        exhausted = self.budget.exhausted(usage, seconds)
-        if len(attempts) < self.max_turns and not exhausted:
+        if len(attempts) < self.max_turns and out_of is None and not self.is_last:
             return None
-        if all(attempt["error"] is not None for attempt in attempts):
+        if attempts and all(attempt["error"] is not None for attempt in attempts):
             return "error"
         if decision.exhausted != "continue":
             return _STOP_REASONS[decision.exhausted]
-        return "budget" if exhausted and len(attempts) < self.max_turns else "max_turns"
+        return "budget" if len(attempts) < self.max_turns else "max_turns"
 
-    def _explores(self, run_id: str, attempts: list[Attempt], usage: Usage, seconds: float) -> bool:
+    def _explores(self, state: DecideState, out_of: Shortage | None) -> bool:
         """Whether to think on after the policy's end; by the run's id, so that a resumed run does not draw again."""
-        drawn = int(hashlib.sha256(f"explore:{run_id}".encode()).hexdigest()[:8], 16) / 2**32
-        return drawn < self.explore and len(attempts) < self.max_turns and not self.budget.exhausted(usage, seconds)
+        if out_of is not None or len(state["drr_attempts"]) >= self.max_turns:
+            return False
+        drawn = hashlib.sha256(f"explore:{state['drr_start']['run_id']}".encode()).hexdigest()[:8]
+        return int(drawn, 16) / 2**32 < self.explore
 
     def _run(
         self,
@@ -108,8 +108,7 @@ class Decide:
         attempts: list[Attempt],
         decision: Decision,
         reason: StopReason,
-        usage: Usage,
-        seconds: float,
+        spent: Spent,
     ) -> Run:
         start = state["drr_start"]
         assignment = start["assignment"]
@@ -125,8 +124,8 @@ class Decide:
             "stop_reason": reason,
             "choice": decision.choice,
             "attempts": attempts,
-            "usage": usage,
-            "seconds": round(seconds, 4),
+            "usage": spent["usage"],
+            "seconds": round(spent["seconds"], 4),
             "reasoner": self.identity["reasoner"],
             "dm": self.identity["dm"],
             "prompts": self.identity["prompts"],
@@ -138,13 +137,11 @@ class Decide:
             "explore": self.explore,
             "max_turns": self.max_turns,
         }
-        return run if self.certified is None else {**run, "certified": self.certified}
-
-
-def _leaves_a_turn(state: DecideState) -> bool:
-    """Whether one more turn fits into the caller's `recursion_limit`: to run over it would cost the answer."""
-    remaining = state.get("drr_remaining_steps")
-    return remaining is None or remaining > _STEPS_OF_A_TURN
+        if self.certified is not None:
+            run["certified"] = self.certified
+        if self.limits.ask_for_usd:
+            run["usd"] = self.limits.usd(spent["usage"])
+        return run
 
 
 def _as_judged(attempts: list[Attempt], ended: int | None) -> list[Attempt]:
@@ -160,11 +157,13 @@ def _with_known_confidence(decision: Decision) -> Decision:
     """A confidence that is not finite is unknown: nobody can compare it, and no log can hold it."""
     confidence = decision.confidence
     known = confidence is not None and math.isfinite(confidence)
-    return decision if known else decision._replace(confidence=None)
+    return decision._replace(confidence=float(confidence) if confidence is not None and known else None)
 
 
 def _with_verdict(attempts: list[Attempt], decision: Decision, reason: StopReason | None) -> list[Attempt]:
     """The newest attempt with how it ended the run, if it did; a review that limits brought about hides nothing."""
+    if not attempts:
+        return attempts
     by_limits = decision.outcome == "continue" and reason != "accepted"
     verdict: Verdict = "reject" if reason is None or by_limits else ENDS[reason]
     return [*attempts[:-1], {**attempts[-1], "verdict": verdict}]
@@ -174,5 +173,5 @@ def _chosen(state: DRRState, run: Run) -> list[AIMessage]:
     """The chosen reply as the Reasoner sent it; a prior attempt's message is gone, so its text stands in."""
     if run["choice"] is None:
         return []
-    reply = state["drr_replies"][run["choice"]]
-    return [reply if reply is not None else AIMessage(str(run["answer"]))]
+    kept = state["drr_replies"][run["choice"]]
+    return [AIMessage(str(run["answer"])) if kept is None else kept["message"]]

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, TypedDict, cast
 
 from langchain_core.runnables import Runnable, RunnableLambda
-from langgraph.config import get_stream_writer
 
 from drr_agent.batching import Batcher
 from drr_agent.dm.protocol import DiscriminativeModel, Score, ScoreRequest
 from drr_agent.errors import DMError
+from drr_agent.events import tell_score
 from drr_agent.parsing import clean_text
 from drr_agent.policy import first_ended
 from drr_agent.redaction import redact
@@ -111,8 +111,7 @@ class ScoreNode:
                     "attempt": attempt,
                 }
             )
-        shown = {key: attempt[key] for key in ("turn", "answer", "score", "error", "score_error")}
-        get_stream_writer()({"type": "drr.score", **shown})
+        tell_score(attempt)
         return {"drr_draft": None, "drr_attempts": [*state["drr_attempts"], attempt]}
 
 

@@ -9,21 +9,22 @@ from typing import Any, NamedTuple, TypedDict
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AnyMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
-from langgraph.config import get_stream_writer
 
 from drr_agent.drafts import failed_draft, read_draft
+from drr_agent.events import tell_think
 from drr_agent.feedback import Feedback, next_ask
+from drr_agent.nodes.audience import Drafts, with_audience
 from drr_agent.parsing import Parser, without_tool_calls
 from drr_agent.policy import first_ended
 from drr_agent.prompts import Prompts
-from drr_agent.state import Draft, DRRState, FeedbackKind
+from drr_agent.state import Draft, DRRState, FeedbackKind, Kept
 
 
 class ThinkUpdate(TypedDict):
     """What `think` writes."""
 
     drr_draft: Draft
-    drr_replies: list[AIMessage | None]
+    drr_replies: list[Kept | None]
 
 
 class _Call(NamedTuple):
@@ -32,7 +33,7 @@ class _Call(NamedTuple):
     messages: list[AnyMessage]
     kind: FeedbackKind
     config: RunnableConfig
-    replies: list[AIMessage | None]
+    replies: list[Kept | None]
     clock: float
     explores: bool
     """Whether the policy has ended the run, which only explores: then no error is worth its answer."""
@@ -52,6 +53,8 @@ class Think:
     """Whether an error of the Reasoner costs a turn instead of ending the run."""
     max_seconds: float | None = None
     """The run's budget: the async form waits no longer. A thread that waits for a reply cannot be called back."""
+    drafts: Drafts = "hidden"
+    """Who hears a draft while it is written."""
 
     def as_node(self) -> Runnable[DRRState, ThinkUpdate]:
         """The node, for `invoke` and `ainvoke` alike."""
@@ -80,19 +83,20 @@ class Think:
         start, attempts = state["drr_start"], state["drr_attempts"]
         ask = next_ask(self.feedback, self.prompts, start["question_message"], attempts)
         turn = len(attempts) + 1
-        get_stream_writer()({"type": "drr.think", "turn": turn, "feedback": ask.kind})
+        tell_think(turn, ask.kind)
         labelled: RunnableConfig = {**config, "metadata": {**config.get("metadata", {}), "drr_turn": turn}}
+        heard = with_audience(labelled, self.drafts, turn)
         messages = [*start["context_messages"], *ask.messages]
         spent = time.time() - start["clock"]
         left = None if self.max_seconds is None else max(0.0, self.max_seconds - spent)
         explores = first_ended(attempts) is not None
-        return _Call(messages, ask.kind, labelled, state["drr_replies"], time.monotonic(), explores, left)
+        return _Call(messages, ask.kind, heard, state["drr_replies"], time.monotonic(), explores, left)
 
     def _read(self, call: _Call, output: Any) -> ThinkUpdate:
         reply = self.parser.parse(output)
         raw: AIMessage = output["raw"] if isinstance(output, dict) else output
         draft = read_draft(reply, raw, feedback=call.kind, seconds=time.monotonic() - call.clock)
-        return {"drr_draft": draft, "drr_replies": [*call.replies, without_tool_calls(reply.message)]}
+        return {"drr_draft": draft, "drr_replies": [*call.replies, {"message": without_tool_calls(reply.message)}]}
 
     def _failed(self, call: _Call, error: Exception, *, out_of_time: bool = False) -> ThinkUpdate:
         if out_of_time:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from drr_agent.replay.costs import Prices
+from drr_agent.prices import Prices
 from drr_agent.replay.families import Family
 from drr_agent.replay.readings import Readings
 from drr_agent.replay.report import Limit, PolicyResult

@@ -11,10 +11,10 @@ from drr_agent.dm.protocol import DiscriminativeModel
 from drr_agent.evaluation.metrics import Bools
 from drr_agent.evaluation.summary import describe_environment
 from drr_agent.evaluation.verdict import Verdict
+from drr_agent.prices import Prices
 from drr_agent.replay.compare import Side, as_estimate, at_equal_cost, compare
 from drr_agent.replay.conclusion import conclude
 from drr_agent.replay.config import ReplayConfig
-from drr_agent.replay.costs import Prices
 from drr_agent.replay.frontier import Means
 from drr_agent.replay.limits import find_limits, stopping_families
 from drr_agent.replay.paths import end

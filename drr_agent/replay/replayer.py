@@ -14,11 +14,11 @@ from drr_agent.dm.protocol import DiscriminativeModel, Score
 from drr_agent.errors import DataError
 from drr_agent.grading import Grader, get_grader
 from drr_agent.policy import MajorityPolicy
+from drr_agent.prices import Prices, find_prices
 from drr_agent.questions import unit_of
 from drr_agent.replay.certified import certification_of
 from drr_agent.replay.compare import Side
 from drr_agent.replay.config import ReplayConfig
-from drr_agent.replay.costs import Prices, find_prices
 from drr_agent.replay.forms import AdaptiveFamily
 from drr_agent.replay.frontier import choose, measure, trace
 from drr_agent.replay.importance import signal_values

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from drr_agent.errors import ConfigError, DataError
-from drr_agent.replay.costs import Prices, find_prices
+from drr_agent.prices import Prices, find_prices
 from drr_agent.training.behaviors import Behavior, to_attempt
 from drr_agent.training.weights import weigh_rows
 

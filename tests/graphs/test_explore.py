@@ -15,6 +15,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 
 from drr_agent import Budget, ConfigError, NoProgress, RunLog, ThresholdPolicy, create_drr_graph
+from drr_agent.budget import Limits
 from drr_agent.dm.protocol import Score
 from drr_agent.evaluation.samples import read_samples
 from drr_agent.graphs.baselines import BASELINES, create_baseline
@@ -425,11 +426,11 @@ def test_the_propensity_is_the_rate(tmp_path):
 
 
 def decide_node(explore):
-    return Decide(policy=POLICY, max_turns=4, budget=Budget(), identity={}, run_log=None, explore=explore)
+    return Decide(policy=POLICY, max_turns=4, limits=Limits(run=Budget()), identity={}, run_log=None, explore=explore)
 
 
 def explored(node, run_id):
-    return node._explores(run_id, [make_attempt()], make_attempt()["usage"], 0.0)
+    return node._explores({"drr_start": {"run_id": run_id}, "drr_attempts": [make_attempt()]}, None)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.01, 0.3, 0.5, 0.99, 1.0])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from drr_agent.errors import ConfigError, MissingExtraError, require_extra
-from drr_agent.state import Attempt
+from drr_agent.state import Attempt, Usage
 
 _TOKENS = 1_000
 """Priced to learn what one costs: few enough for the first of tiered prices."""
@@ -19,6 +19,14 @@ class Price(NamedTuple):
     input: float
     output: float
 
+    def known(self, usage: Usage) -> float:
+        """USD of the tokens that are known; calls that reported none are not in it."""
+        return self.input * usage["input_tokens"] + self.output * usage["output_tokens"]
+
+    def of(self, usage: Usage) -> float | None:
+        """USD of all calls; `None` where some reported no tokens."""
+        return None if usage["unmetered_calls"] else self.known(usage)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prices:
@@ -28,10 +36,8 @@ class Prices:
 
     def of(self, reasoner: str, attempt: Attempt) -> float | None:
         """USD of an attempt; `None` where its price or its tokens are unknown."""
-        price, usage = self.by_reasoner.get(reasoner), attempt["usage"]
-        if price is None or usage["unmetered_calls"]:
-            return None
-        return price.input * usage["input_tokens"] + price.output * usage["output_tokens"]
+        price = self.by_reasoner.get(reasoner)
+        return None if price is None else price.of(attempt["usage"])
 
     @property
     def unknown(self) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 from fakes import make_attempt
 
 from drr_agent.errors import ConfigError
-from drr_agent.replay.costs import find_prices
+from drr_agent.prices import find_prices
 
 UNMETERED = {"calls": 1, "unmetered_calls": 1, "input_tokens": 0, "output_tokens": 0}
 MILLION = {"calls": 1, "unmetered_calls": 0, "input_tokens": 1_000_000, "output_tokens": 500_000}
