@@ -104,6 +104,8 @@ def judge(
         return Verdict(word="shadow it", reason=reason, setting=subject)
     if not unsure:
         return Verdict(word="use it", reason=f"{subject} is surely right more often: {told}.", setting=subject)
+    if single.gain.high < margin:  # sure, and not worth having where voting may do as well
+        return _refuse(subject, f"one attempt is enough: the gain over it is {_range(single.gain)}")
     if best is not None and single.is_beaten and _is_cheaper(best, margin):
         points = f"{100 * margin:g} points"
         cheaper = f"surely less than {points} behind {best.name} ({_range(best.gain)}), at surely fewer calls"

@@ -27,6 +27,14 @@ CHEAPER = Interval(-1.0, -1.5, -0.5)
             SURE, rival(-0.01, 0.04), rival(-0.01, 0.01, calls=CHEAPER), "use it", "surely fewer calls", id="cheaper"
         ),
         pytest.param(
+            rival(0.001, 0.01),
+            rival(-0.01, 0.04),
+            rival(-0.01, 0.01, calls=CHEAPER),
+            "do not",
+            "one attempt is enough: the gain over it is",
+            id="cheaper than voting, and hardly better than one attempt",
+        ),
+        pytest.param(
             SURE,
             rival(-0.01, 0.04),
             rival(-0.03, 0.01, calls=CHEAPER),
