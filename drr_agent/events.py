@@ -8,7 +8,16 @@ from typing import Literal
 from langgraph.config import get_stream_writer
 from typing_extensions import TypedDict  # as in `state.py`: pydantic reads these, too
 
-from drr_agent.state import Attempt, BudgetLimit, BudgetScope, FeedbackKind, StopReason
+from drr_agent.state import (
+    Attempt,
+    BudgetLimit,
+    BudgetScope,
+    FeedbackKind,
+    Reviewed,
+    Reviewer,
+    ReviewVerdict,
+    StopReason,
+)
 
 
 class ThinkEvent(TypedDict):
@@ -72,7 +81,22 @@ class BudgetEvent(TypedDict):
     max: float
 
 
-Event = ThinkEvent | DraftEvent | ScoreEvent | DecideEvent | BudgetEvent
+class ReviewEvent(TypedDict):
+    """A review has ended, and the run with it."""
+
+    type: Literal["drr.review"]
+    turn: int
+    """Attempts so far, an escalation's included."""
+    by: Reviewer
+    verdict: ReviewVerdict | None
+    """`None` where none was given."""
+    answer: str | None
+    """A human's, or that of an escalation which stands; `None` where there is none."""
+    error: str | None
+    """Why nobody reviewed."""
+
+
+Event = ThinkEvent | DraftEvent | ScoreEvent | DecideEvent | BudgetEvent | ReviewEvent
 """Any of them."""
 
 
@@ -109,6 +133,19 @@ def tell_decide(turn: int, best: str | None, confidence: float | None, stop_reas
 def tell_budget(turn: int, scope: BudgetScope, limit: BudgetLimit, spent: float | None, most: float) -> None:
     """A limit is near, or cannot be checked."""
     _tell({"type": "drr.budget", "turn": turn, "scope": scope, "limit": limit, "spent": spent, "max": most})
+
+
+def tell_review(turn: int, reviewed: Reviewed) -> None:
+    """How a review ended."""
+    event: ReviewEvent = {
+        "type": "drr.review",
+        "turn": turn,
+        "by": reviewed["by"],
+        "verdict": reviewed["verdict"],
+        "answer": reviewed.get("answer"),
+        "error": reviewed.get("error"),
+    }
+    _tell(event)
 
 
 def _tell(event: Event) -> None:

@@ -18,16 +18,22 @@ from typing_extensions import TypedDict  # pydantic, which checks logged runs, a
 RUN_SCHEMA = 1
 """Version of the `Run` shape, written into every logged run."""
 
-StopReason = Literal["accepted", "stopped", "max_turns", "budget", "no_progress", "review", "error", "interrupted"]
+StopReason = Literal[
+    "accepted", "stopped", "max_turns", "budget", "no_progress", "review", "error", "interrupted", "shadow"
+]
 """Why a run ended. `stopped`: the policy ended it with an answer that it does not accept, as thinking on is not worth
 its price. `no_progress`: it went in circles; in logs of older versions, stopped as well. `error`: not one think call
-gave a usable reply. `interrupted`: it has not ended, or never did; only readers of checkpoints and traces say so."""
+gave a usable reply. `interrupted`: it has not ended, or never did; only readers of checkpoints and traces say so.
+`shadow`: the first attempt stands, whatever the policy says; `would` has that."""
 
 BudgetLimit = Literal["calls", "tokens", "usd", "seconds", "recursion"]
 """What ran out: a limit of a `Budget`, or the caller's `recursion_limit`."""
 BudgetScope = Literal["run", "thread"]
 
-Verdict = Literal["accept", "reject", "stop", "review"]
+Verdict = Literal["accept", "reject", "stop", "review", "shadow"]
+AppliedMode = Literal["enforce", "shadow"]
+ReviewVerdict = Literal["accept", "reject"]
+Reviewer = Literal["human", "judge", "escalation"]
 Label = Literal["correct", "incorrect"]
 FeedbackKind = Literal["first", "fresh", "history", "contrast", "no_answer"]
 Origin = Literal["live", "distilled", "traced"]
@@ -93,7 +99,10 @@ class Attempt(Draft):
     verdict: Verdict | None
     """`accept`, `stop` or `review` on the attempt at which the policy ended the run; `reject` on those it thought on
     after, and on the last one where turns, budget or errors ended the run without an accept; `None` on those made after
-    the policy had ended it, to explore. Older logs have no `stop` and no `review`."""
+    the policy had ended it, to explore, and on an escalation's. Older logs have no `stop` and no `review`.
+    `shadow` where the policy would have thought on, and the run was in shadow: it is cut off there."""
+    reasoner: NotRequired[str]
+    """Who made it, where that is not the run's Reasoner: the one to whom a review escalated."""
 
 
 class Sample(TypedDict):
@@ -129,6 +138,30 @@ class RunLabel(TypedDict):
     """Its kind, and after a colon whatever tells two of a kind apart: `human:ann`, `feedback:thumbs`."""
     at: str | None
     """ISO 8601; `None` where nobody knows."""
+
+
+class Reviewed(TypedDict):
+    """How a review ended."""
+
+    by: Reviewer
+    verdict: ReviewVerdict | None
+    """On the answer that stood before; of an escalation, whether its own stands. `None` where none was given."""
+    answer: NotRequired[str]
+    """The answer that a human gave in place of it, or that of an escalation which stands."""
+    error: NotRequired[str]
+    """Why nobody reviewed: a limit of the budget, or an error of the model."""
+    usage: NotRequired[Usage]
+    """What a judge was asked and paid for, beside the attempts."""
+
+
+class Would(TypedDict):
+    """What the policy would have made of a run in shadow after its first attempt."""
+
+    outcome: Literal["continue", "accept", "stop", "review"]
+    stop_reason: StopReason | None
+    """`None` where it would have thought again."""
+    confidence: float | None
+    """The policy's P(its best answer is right)."""
 
 
 class RunIdentity(TypedDict):
@@ -181,7 +214,13 @@ class Run(RunIdentity):
     """Whether that was a limit of this run or of its thread."""
     usd: NotRequired[float | None]
     """What the run cost, where a budget asks for it; `None` where a price or what a call cost is unknown."""
+    mode: NotRequired[AppliedMode]
+    """Whether the policy's word counted, in a graph or a run with a `mode` of its own; absent is `enforce`."""
+    would: NotRequired[Would]
+    """What it would have done, of a run in shadow."""
     labels: NotRequired[list[RunLabel]]
+    reviewed: NotRequired[Reviewed]
+    """How the review ended, of a run that ended for one in a graph that has one wired."""
 
 
 class RunStart(TypedDict):
@@ -198,6 +237,8 @@ class RunStart(TypedDict):
     assignment: Assignment
     identity: NotRequired[RunIdentity]
     """Absent on threads of an older version."""
+    mode: NotRequired[AppliedMode]
+    """As in the run."""
 
 
 class Kept(TypedDict):

@@ -8,8 +8,9 @@ from langchain_core.messages import AIMessage
 from pydantic import ConfigDict, TypeAdapter
 
 from drr_agent import Budget, ThresholdPolicy, create_drr_graph
-from drr_agent.events import BudgetEvent, DecideEvent, DraftEvent, Event, ScoreEvent, ThinkEvent
+from drr_agent.events import BudgetEvent, DecideEvent, DraftEvent, Event, ReviewEvent, ScoreEvent, ThinkEvent
 from drr_agent.policy import Decision
+from drr_agent.review import Escalate, Judge
 
 QUESTION = {"messages": [("user", "What is 2 + 2?")]}
 SHAPES = {
@@ -18,6 +19,7 @@ SHAPES = {
     "drr.score": ScoreEvent,
     "drr.decide": DecideEvent,
     "drr.budget": BudgetEvent,
+    "drr.review": ReviewEvent,
 }
 
 
@@ -30,6 +32,18 @@ class OddPolicy:
         import numpy as np
 
         return Decision("accept" if len(attempts) > 1 else "continue", 0, np.float32(0.5))
+
+
+class Doubts:
+    """Has every answer reviewed."""
+
+    abstain_below = 0.0
+
+    def decide(self, attempts):
+        return Decision("review", len(attempts) - 1, None)
+
+
+YES, FOUR = ScriptedChatModel(replies=["yes"]), ScriptedChatModel(replies=["Answer: 4"])
 
 
 def events_of(replies, dm, policy, **settings):
@@ -48,6 +62,8 @@ def events_of(replies, dm, policy, **settings):
         pytest.param(
             ["Answer: 4"], None, ThresholdPolicy(), {"budget": Budget(max_usd=1), "max_turns": 1}, id="no price"
         ),
+        pytest.param(["Answer: 4"], None, Doubts(), {"review": Judge(model=YES)}, id="a review"),
+        pytest.param(["Answer: 4"], None, Doubts(), {"review": Escalate(reasoner=FOUR)}, id="an escalation"),
     ],
 )
 def test_events_are_json_of_their_shape(replies, dm, policy, settings):

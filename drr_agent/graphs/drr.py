@@ -14,8 +14,11 @@ from drr_agent.dm.certificate import Certificate, OnUncertified, Setup, check_ce
 from drr_agent.dm.protocol import DiscriminativeModel, Score, ScoreRequest
 from drr_agent.errors import ConfigError
 from drr_agent.feedback import FEEDBACK, Feedback, get_feedback
-from drr_agent.nodes import Begin, Decide, ScoreNode, Think
+from drr_agent.nodes import Begin, Decide, ReviewNode, ScoreNode, Think
 from drr_agent.nodes.audience import Drafts
+from drr_agent.nodes.review import create_review
+from drr_agent.nodes.reviewers import ReviewState
+from drr_agent.nodes.rollout import Mode, Rollout
 from drr_agent.nodes.score import scorer
 from drr_agent.nodes.spending import DecideState
 from drr_agent.parsing import Parser, get_parser
@@ -23,6 +26,7 @@ from drr_agent.policy import ConsensusPolicy, Policy, within
 from drr_agent.prompts import Prompts
 from drr_agent.reasoners.failures import is_transient
 from drr_agent.reasoners.resolve import describe_reasoner
+from drr_agent.review import Human, Review
 from drr_agent.runs import RunLog
 from drr_agent.signals import DEFAULT_SIGNALS, Signal
 from drr_agent.state import DRRInput, DRROutput, DRRState, RunIdentity
@@ -51,8 +55,11 @@ def create_drr_graph(
     checkpointer: BaseCheckpointSaver[Any] | bool | None = None,
     on_dm_failure: Literal["continue", "raise"] = "continue",
     reasoner_failures: tuple[type[Exception], ...] | Callable[[Exception], bool] | None = None,
+    review: Review | None = None,
     max_batch: int = 64,
     explore: float = 0.0,
+    mode: Mode = "enforce",
+    share: float = 0.1,
     on_uncertified: OnUncertified = "warn",
     name: str = "drr",
 ) -> DRRGraph:
@@ -83,11 +90,17 @@ def create_drr_graph(
         on_dm_failure: `continue` leaves the attempt unscored and lets the policy decide; `raise` ends the run.
         reasoner_failures: errors that cost a turn and stand in its attempt, or a function that knows them; others end
             the run. The default, `is_transient`, is time-outs, connection errors, rate limits and server errors.
+        review: who decides where the policy ends a run for review: `Escalate(reasoner=…)`, `Judge(model=…)`, or
+            `Human()`, which needs a checkpointer, this graph's or its host's. By default nobody: the run just says so.
         max_batch: the most attempts of concurrent runs that share one DM batch.
         explore: the probability with which a run thinks on after the policy has ended it (accept, stop, review), to
             the end of its turns or budget. What stood at that end stands; the further attempts are for the log, which
             else never shows what would have come after an early end. They cost what they cost, count in the run's
             usage, and stop short of the caller's `recursion_limit`.
+        mode: `shadow`: one Reasoner call, whose reply is returned as it is; the DM scores it, and the run says what the
+            policy would have done. `canary`: enforces a `share` of the threads (of the runs, without threads), and
+            shadows the rest. A run may say otherwise, by `drr_mode` in its `configurable` or context.
+        share: of the threads that a canary enforces, by a stable hash of their ids.
         on_uncertified: where the DM holds a certificate and it is about another setup (DM, policy, prompts, Reasoner,
             feedback, `max_turns`): `warn` says what differs in an `UncertifiedWarning`; `raise` builds no graph, and
             none for a DM without a certificate either. Each run says whether it was `certified`.
@@ -108,6 +121,7 @@ def create_drr_graph(
     if dm is not None and not isinstance(dm, DiscriminativeModel):
         raise ConfigError(f"`dm` must have `digest` and `score`, got {type(dm).__name__}; load a folder with `load_dm`")
     _require_signals(dm, signals)
+    _require_resumable(review, checkpointer)
     prompts = Prompts() if prompts is None else prompts
     budget = Budget() if budget is None else budget
     chosen = default_policy(dm) if policy is None else policy
@@ -142,16 +156,31 @@ def create_drr_graph(
         failures=_DM_FAILURES if on_dm_failure == "continue" else (),
         run_log=run_log,
     )
+    limits = Limits.of(identity["reasoner"], budget, thread_budget)
     decide = Decide(
         policy=policy,
         max_turns=max_turns,
-        limits=Limits.of(identity["reasoner"], budget, thread_budget),
+        limits=limits,
         identity=identity,
         run_log=run_log,
         explore=float(explore),
         certified=certified,
+        reviews=review is not None,
     )
-    return _compile(Begin(identity=identity), think, score, decide, checkpointer=checkpointer, name=name)
+    reviewer = None if review is None else create_review(review, think, score, policy=policy, limits=limits)
+    begin = Begin(identity=identity, rollout=Rollout(mode=mode, share=share))
+    return _compile(begin, think, score, decide, reviewer, checkpointer=checkpointer, name=name)
+
+
+def _require_resumable(review: Review | None, checkpointer: object) -> None:
+    """What can be known here: a graph without a saver of its own may have that of its host."""
+    if isinstance(review, Human) and checkpointer is False:
+        raise ConfigError(
+            "`review=Human()` needs a checkpointer to be resumed, got `checkpointer=False`; pass a saver, or leave it "
+            "out for that of the host"
+        )
+    if review is not None and not isinstance(review, Review):
+        raise ConfigError(f"`review` must be Escalate(…), Judge(…), Human() or None, got {review!r:.100}")
 
 
 def _default_turns(certificates: Sequence[Certificate]) -> int:
@@ -175,6 +204,7 @@ def _compile(
     think: Think,
     score: ScoreNode,
     decide: Decide,
+    review: ReviewNode | None,
     *,
     checkpointer: BaseCheckpointSaver[Any] | bool | None,
     name: str,
@@ -183,7 +213,11 @@ def _compile(
     builder.add_node("begin", begin.as_node())
     builder.add_node("think", think.as_node())
     builder.add_node("score", score.as_node())
-    builder.add_node("decide", decide.as_node(), input_schema=DecideState, destinations=("think", END))
+    ends = ("think", END) if review is None else ("think", "review", END)
+    builder.add_node("decide", decide.as_node(), input_schema=DecideState, destinations=ends)
+    if review is not None:
+        builder.add_node("review", review.as_node(), input_schema=ReviewState)
+        builder.add_edge("review", END)
     builder.add_edge(START, "begin")
     builder.add_conditional_edges("begin", decide.first, ["think", "decide"])
     builder.add_edge("think", "score")

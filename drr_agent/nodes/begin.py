@@ -3,17 +3,19 @@
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypedDict, cast
 
 from langchain_core.messages import AnyMessage
-from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from drr_agent.conversation import last_human, render
 from drr_agent.errors import ConfigError
+from drr_agent.nodes.rollout import Rollout
 from drr_agent.parsing import clean_text
 from drr_agent.state import (
+    NO_USAGE,
     NOT_SPENT,
     Assignment,
     Attempt,
@@ -46,20 +48,21 @@ class Begin:
 
     identity: RunIdentity
     """Recorded at once, so that the record of a run that never ends tells as much."""
+    rollout: Rollout = field(default_factory=Rollout)
 
     def as_node(self) -> Runnable[DRRState, BeginUpdate]:
         """The node, for `invoke` and `ainvoke` alike; too quick for a thread of its own."""
 
-        async def abegin(state: DRRState) -> BeginUpdate:
-            return self.begin(state)
+        async def abegin(state: DRRState, config: RunnableConfig) -> BeginUpdate:
+            return self.begin(state, config)
 
         return RunnableLambda(self.begin, abegin, name="begin")
 
-    def begin(self, state: DRRState) -> BeginUpdate:
+    def begin(self, state: DRRState, config: RunnableConfig | None = None) -> BeginUpdate:
         """Reset the working channels.
 
         Raises:
-            ConfigError: there is no human message to answer.
+            ConfigError: there is no human message to answer, or no such `drr_mode`.
         """
         messages = [_clean_message(message) for message in state["messages"]]
         place = last_human(messages)
@@ -80,6 +83,9 @@ class Begin:
             "assignment": assignment,
             "identity": self.identity,
         }
+        mode = self.rollout.apply(start["run_id"], config)
+        if mode is not None:
+            start["mode"] = mode
         return {
             "drr_start": start,
             "drr_assignment": None,
@@ -100,12 +106,13 @@ def _spent_before(thread: Mapping[str, Any]) -> Spent:
     made: list[Draft] = thread["drr_attempts"][len(start["assignment"].get("prior", [])) :]
     drafts = [*made, *([] if thread["drr_draft"] is None else [thread["drr_draft"]])]
     ended: Run | None = thread.get("drr")
+    judge = NO_USAGE
     if ended is not None and ended["run_id"] == start["run_id"]:
-        seconds = ended["seconds"]
+        seconds, judge = ended["seconds"], ended.get("reviewed", {}).get("usage", NO_USAGE)
     else:
         seconds = sum(draft["seconds"] for draft in drafts)
     return {
-        "usage": add_usage([before["usage"], *(draft["usage"] for draft in drafts)]),
+        "usage": add_usage([before["usage"], *(draft["usage"] for draft in drafts), judge]),
         "seconds": round(before["seconds"] + seconds, 4),
     }
 

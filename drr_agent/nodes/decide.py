@@ -12,12 +12,13 @@ from langgraph.types import Command
 
 from drr_agent.budget import Limits
 from drr_agent.events import tell_decide
-from drr_agent.nodes.spending import DecideState, Shortage, count, tell_spending
+from drr_agent.nodes.rollout import shadow_verdict, would
+from drr_agent.nodes.spending import Count, DecideState, Shortage, count, leaves_steps, tell_spending
 from drr_agent.policy import ENDS, Decision, Policy, first_ended, settle
 from drr_agent.runs import RunLog
-from drr_agent.state import RUN_SCHEMA, Attempt, DRRState, Run, RunIdentity, Spent, StopReason, Verdict
+from drr_agent.state import RUN_SCHEMA, Attempt, DRRState, Kept, Run, RunIdentity, Spent, StopReason, Verdict
 
-Destination = Literal["think", "__end__"]
+Destination = Literal["think", "review", "__end__"]
 _STOP_REASONS: dict[str, StopReason] = {"accept": "accepted", "stop": "stopped", "review": "review"}
 
 
@@ -36,10 +37,12 @@ class Decide:
     """Whether the DM's certificate holds for this setup; `None` where it has none, and then runs do not say."""
     is_last: bool = False
     """Whether nothing more may be tried, whatever the limits say."""
+    reviews: bool = False
+    """Whether a review node takes the runs that end for one: then it ends and logs them."""
 
     def first(self, state: DecideState) -> Literal["think", "decide"]:
         """Where a run begins: attempts that were already made are judged before another one is paid for, if it may."""
-        return "decide" if state["drr_attempts"] or count(state, self.limits).out_of is not None else "think"
+        return "decide" if state["drr_attempts"] or self._count(state).out_of is not None else "think"
 
     def as_node(self) -> Runnable[DecideState, Command[Destination]]:
         """The node, for `invoke` and `ainvoke` alike; only the write of a log leaves the event loop."""
@@ -60,11 +63,14 @@ class Decide:
 
     def decide(self, state: DecideState) -> tuple[Command[Destination], Run | None]:
         """Where to go, and the run if it ends here."""
-        attempts, spending = state["drr_attempts"], count(state, self.limits)
+        attempts, spending = state["drr_attempts"], self._count(state)
         ended = first_ended(attempts)
         decision = self._judge(attempts, ended)
         reason = self._stop_reason(decision, attempts, spending.out_of)
         judged = attempts if ended is not None else _with_verdict(attempts, decision, reason)
+        if attempts and state["drr_start"].get("mode") == "shadow":
+            judged = shadow_verdict(attempts, judged, reason)
+            return self._shadow(state, judged, decision, reason, spending)
         if decision.outcome != "continue" and self._explores(state, spending.out_of):
             reason = None
         told = tell_spending(state, spending.meters)
@@ -74,14 +80,41 @@ class Decide:
         run = self._run(state, judged, settle(self.policy, decision), reason, spending.run)
         if decision.outcome == "continue" and len(attempts) < self.max_turns and spending.out_of is not None:
             run["limit"], run["limit_scope"] = spending.out_of
-        update = {"drr_attempts": judged, "drr_told": told, "drr": run, "messages": _chosen(state, run)}
+        update = {"drr_attempts": judged, "drr_told": told}
+        if self.reviews and reason == "review" and leaves_steps(state, 1):
+            return Command(goto="review", update={**update, "drr_pending": run}), None
+        chosen = chosen_message(state["drr_replies"], run)
+        return Command(goto="__end__", update={**update, "drr": run, "messages": chosen}), run
+
+    def _shadow(
+        self,
+        state: DecideState,
+        judged: list[Attempt],
+        decision: Decision,
+        reason: StopReason | None,
+        spending: Count,
+    ) -> tuple[Command[Destination], Run]:
+        """The end of a run in shadow: its first reply stands, read or not, and the run says what would have been."""
+        told = tell_spending(state, spending.meters)
+        end: StopReason = "shadow" if judged[0]["error"] is None else "error"
+        tell_decide(len(judged), judged[0]["answer"], decision.confidence, end)
+        choice = None if judged[0]["answer"] is None else 0
+        confidence = decision.confidence if choice == decision.choice else None
+        run = self._run(state, judged, Decision("stop", choice, confidence), end, spending.run)
+        run["explore"], run["would"] = 0.0, would(decision, reason)
+        kept = state["drr_replies"][0]
+        messages = chosen_message(state["drr_replies"], run) if kept is None else [kept["message"]]
+        update = {"drr_attempts": judged, "drr_told": told, "drr": run, "messages": messages}
         return Command(goto="__end__", update=update), run
+
+    def _count(self, state: DecideState) -> Count:
+        return count(state, self.limits, steps_of_review=int(self.reviews))
 
     def _judge(self, attempts: list[Attempt], ended: int | None) -> Decision:
         """What the policy says; of no attempts, which a limit may leave, there is nothing to say."""
         if not attempts:
             return Decision("continue", None, None)
-        return _with_known_confidence(self.policy.decide(_as_judged(attempts, ended)))
+        return with_known_confidence(self.policy.decide(as_judged(attempts, ended)))
 
     def _stop_reason(self, decision: Decision, attempts: list[Attempt], out_of: Shortage | None) -> StopReason | None:
         """Why the run ends here, or `None` to think again."""
@@ -137,6 +170,8 @@ class Decide:
             "explore": self.explore,
             "max_turns": self.max_turns,
         }
+        if "mode" in start:
+            run["mode"] = start["mode"]
         if self.certified is not None:
             run["certified"] = self.certified
         if self.limits.ask_for_usd:
@@ -144,7 +179,7 @@ class Decide:
         return run
 
 
-def _as_judged(attempts: list[Attempt], ended: int | None) -> list[Attempt]:
+def as_judged(attempts: list[Attempt], ended: int | None) -> list[Attempt]:
     """What the policy saw when it ended the run, to the letter, so that it says the same; before that, everything."""
     return attempts if ended is None else [*attempts[:ended], {**attempts[ended], "verdict": None}]
 
@@ -153,7 +188,7 @@ def _answer(attempts: list[Attempt], decision: Decision) -> str | None:
     return None if decision.choice is None else attempts[decision.choice]["answer"]
 
 
-def _with_known_confidence(decision: Decision) -> Decision:
+def with_known_confidence(decision: Decision) -> Decision:
     """A confidence that is not finite is unknown: nobody can compare it, and no log can hold it."""
     confidence = decision.confidence
     known = confidence is not None and math.isfinite(confidence)
@@ -169,9 +204,9 @@ def _with_verdict(attempts: list[Attempt], decision: Decision, reason: StopReaso
     return [*attempts[:-1], {**attempts[-1], "verdict": verdict}]
 
 
-def _chosen(state: DRRState, run: Run) -> list[AIMessage]:
+def chosen_message(replies: list[Kept | None], run: Run) -> list[AIMessage]:
     """The chosen reply as the Reasoner sent it; a prior attempt's message is gone, so its text stands in."""
     if run["choice"] is None:
         return []
-    kept = state["drr_replies"][run["choice"]]
+    kept = replies[run["choice"]]
     return [AIMessage(str(run["answer"])) if kept is None else kept["message"]]

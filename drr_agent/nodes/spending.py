@@ -26,6 +26,9 @@ class Shortage(NamedTuple):
     scope: BudgetScope
 
 
+_NO_STEPS = Shortage("recursion", "run")
+
+
 class Count(NamedTuple):
     """What a run has come to."""
 
@@ -34,13 +37,21 @@ class Count(NamedTuple):
     out_of: Shortage | None
 
 
-def count(state: DecideState, limits: Limits) -> Count:
-    """Hold what the run, and its thread with it, has spent against the limits."""
+def count(state: DecideState, limits: Limits, *, steps_of_review: int = 0) -> Count:
+    """Hold what the run, and its thread with it, has spent against the limits.
+
+    Args:
+        state: of the run.
+        limits: of the run and its thread.
+        steps_of_review: the graph's steps that a review after the next turn would take.
+    """
     run = _run(state)
     meters = limits.meters(run, _thread(state, run["seconds"]))
     due = [meter for meter in meters if state["drr_attempts"] or meter.scope == "thread"]  # a run has its first turn
     reached = next((Shortage(meter.limit, meter.scope) for meter in due if meter.is_reached), None)
-    return Count(run, meters, reached or (None if _leaves_a_turn(state) else Shortage("recursion", "run")))
+    return Count(
+        run, meters, reached or (None if leaves_steps(state, _STEPS_OF_A_TURN + steps_of_review) else _NO_STEPS)
+    )
 
 
 def tell_spending(state: DecideState, meters: list[Meter]) -> list[str]:
@@ -73,7 +84,7 @@ def _thread(state: DecideState, seconds: float) -> Spent:
     return {"usage": usage, "seconds": before["seconds"] + seconds}
 
 
-def _leaves_a_turn(state: DecideState) -> bool:
-    """Whether one more turn fits into the caller's `recursion_limit`: to run over it would cost the answer."""
+def leaves_steps(state: DecideState, steps: int) -> bool:
+    """Whether so many steps fit into the caller's `recursion_limit`: to run over it would cost the answer."""
     remaining = state.get("drr_remaining_steps")
-    return remaining is None or remaining > _STEPS_OF_A_TURN
+    return remaining is None or remaining > steps

@@ -84,9 +84,9 @@ def _of_coverage(coverage: Coverage) -> Stated:
     yield (
         "no explored tails",
         coverage.unexplored,
-        f"{coverage.unexplored} runs were accepted, stopped or sent to review, and no run of their Reasoner that ended "
-        "in the same way explored: what later turns would have brought, this log cannot tell. "
-        "`create_drr_graph(…, explore=0.05)` makes one that can.",
+        f"{coverage.unexplored} runs were accepted, stopped, sent to review or cut off in shadow, and no run of their "
+        "Reasoner that ended in the same way explored: what later turns would have brought, this log cannot tell. "
+        "`create_drr_graph(…, explore=0.05)`, not in shadow, makes one that can.",
     )
     yield (
         "stood for",

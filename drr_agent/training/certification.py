@@ -198,9 +198,9 @@ def _unseen(coverage: Coverage, runs: int) -> Refusal | None:
     """A log that hides a part of the runs is no fair sample, whatever the rest says."""
     if coverage.unexplored > MATERIAL * runs:  # fewer do no harm: where the policy goes on they count as wrong
         return Refusal(
-            f"{coverage.unexplored} runs were cut off by an accept, a stop or a review, and no run of their Reasoner "
-            "that ended in the same way and explored stands for them. Log with `create_drr_graph(…, explore=0.05)`, or "
-            "certify on distilled attempts.",
+            f"{coverage.unexplored} runs were cut off by an accept, a stop, a review or shadow mode, and no run of "
+            "their Reasoner that ended in the same way and explored stands for them. Log with `create_drr_graph(…, "
+            "explore=0.05)`, or certify on distilled attempts.",
             None,
         )
     if coverage.unlike > MATERIAL * runs:

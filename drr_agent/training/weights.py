@@ -43,6 +43,8 @@ from drr_agent.training.behaviors import Behavior, is_labelled
 
 POOLED = frozenset({"distilled", "imported"})
 """Origins whose runs at one question are draws of one reading, made for that."""
+_CUTS = frozenset({*ENDS.values(), "shadow"})
+"""What a live run may break off at. Nothing explores in shadow, so nothing stands for a run that was cut off there."""
 
 
 class Coverage(NamedTuple):
@@ -51,8 +53,8 @@ class Coverage(NamedTuple):
     explored: int
     """Runs that thought on after the policy had ended them, with a known probability."""
     censored: int
-    """Runs that an accept, a stop or a review cut off. Where runs of their Reasoner that ended in the same way
-    explored, those stand for them."""
+    """Runs that an accept, a stop, a review or shadow mode cut off. Where runs of their Reasoner that ended in the
+    same way explored, those stand for them."""
     unexplored: int
     """Of the censored, those that nothing stands for: they count as they are. Where no run of their Reasoner explored
     at all, it is unknown, too, which had turns left."""
@@ -87,12 +89,12 @@ class Reading(NamedTuple):
 
     @property
     def ended_by(self) -> Verdict | None:
-        """How the policy ended it: `accept`, `stop` or `review`; `None` where it did not."""
+        """How it ended: `accept`, `stop`, `review`, or `shadow` where it was not let go on; `None` where by itself."""
         return None if self._end is None else self._end["verdict"]
 
     @property
     def _end(self) -> Behavior | None:
-        ends = (row for row in self.rows if row["origin"] == "live" and row["verdict"] in ENDS.values())
+        ends = (row for row in self.rows if row["origin"] == "live" and row["verdict"] in _CUTS)
         return min(ends, key=lambda row: row["turn"], default=None)
 
     @property

@@ -552,7 +552,7 @@ def test_runs_that_were_cut_off_need_some_that_explored(dm):
     rows = behaviors(1200)
     hidden, _ = certify_on(dm, live(rows, explored=False))
     assert isinstance(hidden, Refusal)
-    assert "were cut off by an accept, a stop or a review, and no run of their Reasoner" in hidden.reason
+    assert "were cut off by an accept, a stop, a review or shadow mode, and no run of their Reasoner" in hidden.reason
     shown, _ = certify_on(dm, live(rows, explored=True))
     assert shown.questions == pytest.approx(150, abs=40), "the explored alone"
     assert shown.max_turns == 4

@@ -108,7 +108,8 @@ class RunSource:
         usage = attempt["usage"]
         metered = usage["unmetered_calls"] == 0
         question, write = self.redaction.question(run["question"]), self.redaction.optional
-        origin: BehaviorOrigin = "explored" if logged.explored else run["origin"]
+        explored = logged.explored and "reasoner" not in attempt  # an escalation's is no exploring of this Reasoner
+        origin: BehaviorOrigin = "explored" if explored else run["origin"]
         rationale = self.redaction.text(attempt["rationale"])
         return {
             "id": logged.row_id,
@@ -130,13 +131,13 @@ class RunSource:
             "spans": _known_spans(attempt, rationale),
             "input_tokens": usage["input_tokens"] if metered else None,
             "output_tokens": usage["output_tokens"] if metered else None,
-            "reasoner": run["reasoner"],
+            "reasoner": attempt.get("reasoner", run["reasoner"]),
             "prompts": run["prompts"] or None,
             "dm": run["dm"],
             "score": attempt["score"],
             "verdict": attempt["verdict"],
             "origin": origin,
-            "propensity": _propensity(run, explored=logged.explored),
+            "propensity": _propensity(run, explored=explored),
             "dataset": entry.dataset,
             "started_at": logged.started_at,
         }
